@@ -1,0 +1,3 @@
+from symphony_auth_proxy.cli import main
+
+main()
