@@ -1,0 +1,130 @@
+"""Finds the configuration file and reads it, with all its problems at once.
+
+One pass in which every step leaves what it finds wrong and goes on with the rest: form,
+other spellings, `${NAME}`, then each section by itself (where key files are opened as well),
+then what concerns several sections.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from symphony_auth_proxy.config import document, legacy, trust
+from symphony_auth_proxy.config.bdk import File
+from symphony_auth_proxy.config.consistency import inconsistencies
+from symphony_auth_proxy.config.document import Finding, Wrong, path_text
+from symphony_auth_proxy.config.interpolation import expand
+from symphony_auth_proxy.config.problems import findings_of
+from symphony_auth_proxy.config.settings import settings_of
+from symphony_auth_proxy.config.spellings import (
+    place_in_file,
+    without_flat_keys,
+    without_spring_root,
+)
+from symphony_auth_proxy.config.values import Reading
+from symphony_auth_proxy.errors import ConfigError, Problem
+from symphony_auth_proxy.model import Settings
+
+VARIABLE = "SYMPHONY_AUTH_PROXY_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The file as it was understood, and what the program makes of it."""
+
+    file: File
+    settings: Settings
+
+
+def find(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the file to read: `path` (from --config), else $SYMPHONY_AUTH_PROXY_CONFIG,
+    else ./config.yaml, else ~/.symphony/config.yaml.
+
+    Raises ConfigError when there is none.
+    """
+    if path is not None:
+        return path
+    if named := environ.get(VARIABLE):
+        return Path(named)
+    usual = (Path("config.yaml"), _home(environ) / ".symphony" / "config.yaml")
+    for candidate in usual:
+        if candidate.is_file():
+            return candidate
+    places = " nor ".join(str(candidate) for candidate in usual)
+    raise ConfigError(
+        [Problem("", f"no file: neither {places} exists; name one by --config or ${VARIABLE}")]
+    )
+
+
+def load(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Find, read and check the configuration.
+
+    Raises ConfigError with every problem that it has.
+    """
+    return read(path, environ=environ).settings
+
+
+def read(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """Like `load`, with the file's own structure beside the settings."""
+    source = find(path, environ).absolute()
+    try:
+        original, findings = document.parse(_text(source))
+        legacy.refuse(original)
+    except Wrong as error:
+        raise ConfigError([Problem("", f"the file {error}")], source=str(source)) from None
+
+    reading = Reading(source.parent, _home(environ))
+    file, further = _checked(original, environ, reading)
+    findings += further
+    try:
+        bundle = trust.bundle(file.certificates if file else (), environ)
+    except Wrong as error:
+        findings.append(((), str(error)))
+    if findings or file is None:
+        problems = dict.fromkeys(Problem(path_text(where), what) for where, what in findings)
+        raise ConfigError(tuple(problems), source=str(source))
+    return Configuration(file, settings_of(file, source, reading, bundle))
+
+
+def _checked(
+    original: Mapping[str, object], environ: Mapping[str, str], reading: Reading
+) -> tuple[File | None, list[Finding]]:
+    values, misplaced = without_spring_root(original, frozenset(File.fields_by_key()))
+    values, findings = without_flat_keys(values)
+    unresolved: list[Finding] = []
+    values = {
+        key: value if key in File.elsewhere() else expand(value, environ, (key,), unresolved)
+        for key, value in values.items()
+    }
+    findings += unresolved
+    findings += inconsistencies(values)
+    file = None
+    try:
+        file = File.model_validate(values, context=reading)
+    except ValidationError as error:
+        findings += [
+            (where, what)
+            for where, what in findings_of(error, File)
+            if not any(place[: len(where)] == where for place, _ in unresolved)
+        ]
+    placed = [(place_in_file(where, original), what) for where, what in findings]
+    return file, misplaced + placed
+
+
+def _text(source: Path) -> str:
+    try:
+        return source.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise Wrong(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Wrong("is not text in UTF-8") from None
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME")
+    return Path(home) if home else Path.home()
