@@ -1,0 +1,46 @@
+"""Settings for tests that need no key and no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from symphony_auth_proxy.auth import RsaLogin
+from symphony_auth_proxy.keys import PrivateKeyFile
+from symphony_auth_proxy.model import Bot, Endpoint, Origin, Pod, Settings
+
+
+def endpoint(host: str, port: int = 443, context: str = "") -> Endpoint:
+    return Endpoint(Origin(host, port), context)
+
+
+def pod(**components: Endpoint) -> Pod:
+    """Four hosts, as a bank with its own agent and key manager has them."""
+    hosts = {
+        "pod": endpoint("acme.symphony.com"),
+        "agent": endpoint("agent.acme.example"),
+        "key_manager": endpoint("km.acme.example"),
+        "session_auth": endpoint("acme-api.symphony.com"),
+    }
+    return Pod(**(hosts | components))
+
+
+def cloud_pod(host: str = "acme.symphony.com", port: int = 443, context: str = "") -> Pod:
+    """One host for everything."""
+    place = endpoint(host, port, context)
+    return Pod(place, place, place, place)
+
+
+def bot(username: str = "pricing-bot", pod_: Pod | None = None) -> Bot:
+    return Bot(username, pod_ or pod(), RsaLogin(username, PrivateKeyFile()))
+
+
+def settings(*bots: Bot, **changes: Any) -> Settings:
+    values: dict[str, Any] = {
+        "bots": bots or (bot(),),
+        "listen": Origin("127.0.0.1", 8080),
+        "ca_directory": Path("certs/ca"),
+        "ca_directory_configured": False,
+        "trust_bundle": "",
+    }
+    return Settings(**(values | changes))
