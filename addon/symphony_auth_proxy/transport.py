@@ -17,6 +17,7 @@ import asyncio
 import json
 import logging
 import re
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing, suppress
@@ -139,17 +140,43 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        self._stream = stream
-        address = stream.get_extra_info("server_addr")[0]
-        _check_address(address, Origin(host, port))
-        return stream
+        # One address after the other: anyio's race between them leaves coroutines behind
+        # under mitmproxy's eager tasks.
+        failure: Exception = httpcore.ConnectError("the name has no address")
+        for address in await _addresses(host, port, timeout):
+            _check_address(address, Origin(host, port))
+            try:
+                self._stream = await self._backend.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return self._stream
+        raise failure
 
     async def aclose(self) -> None:
         """Close the connection, whatever state it is in: httpcore forgets the one whose TLS
         handshake is cancelled."""
         if self._stream is not None:
             await self._stream.aclose()
+
+
+async def _addresses(
+    host: str,
+    port: int,
+    timeout: float | None,  # noqa: ASYNC109 (httpcore's, handed on)
+) -> list[str]:
+    try:
+        async with asyncio.timeout(timeout):
+            infos = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM
+            )
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout(error) from error
+    except OSError as error:
+        raise httpcore.ConnectError(error) from error
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 def _check_literal(origin: Origin) -> None:

@@ -1,0 +1,48 @@
+"""A bot's key or certificate as it is now: read anew before each login.
+
+So a file that was replaced counts at once, without a restart, and one that was replaced by
+something unusable does not: the key that is still in memory goes on, and the audit says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from symphony_auth_proxy.errors import KeyMaterialError
+from symphony_auth_proxy.keys import KeyMaterial
+from symphony_auth_proxy.model import Bot
+from symphony_auth_proxy.telemetry import Event, Telemetry
+
+
+class Keyring:
+    """Holds the last usable key of one bot."""
+
+    def __init__(self, bot: Bot, telemetry: Telemetry) -> None:
+        self._bot = bot
+        self._telemetry = telemetry
+        self._held: KeyMaterial | None = None
+
+    async def read(self) -> KeyMaterial:
+        """Return the key in the file, or the last one that could be read.
+
+        Raises KeyMaterialError when there has never been a usable one.
+        """
+        try:
+            # In a thread: reading may hang on a network disk, decrypting takes its time.
+            keys = await asyncio.to_thread(self._bot.method.credentials.load)
+        except KeyMaterialError as error:
+            if self._held is None:
+                raise
+            self._telemetry.record(
+                Event.KEY_RELOAD_FAILED,
+                bot=self._bot.username,
+                fingerprint=self._held.fingerprint,
+                error=str(error),
+            )
+            return self._held
+        if self._held is not None and self._held.fingerprint != keys.fingerprint:
+            self._telemetry.record(
+                Event.KEY_RELOADED, bot=self._bot.username, fingerprint=keys.fingerprint
+            )
+        self._held = keys
+        return keys

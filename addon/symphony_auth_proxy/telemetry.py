@@ -1,0 +1,134 @@
+"""What happens, told in a closed vocabulary: audit lines and counters.
+
+Everything that the proxy does with a token leaves one audit record: an event and facts out
+of two closed sets, on one line of the logger `symphony_auth_proxy.audit`. A secret cannot
+get into one (it is refused by its type), and nothing that a client or a server sent can
+break a line or colour a terminal. Records at WARNING are the worst there is: mitmproxy ends
+itself over an ERROR that is logged while it starts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from enum import StrEnum
+from typing import Final, TypedDict, Unpack
+
+
+class Event(StrEnum):
+    """Everything that is worth a record. Names are part of the contract."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    LOGIN_SUCCEEDED = "login_succeeded"
+    LOGIN_FAILED = "login_failed"
+    KEY_RELOADED = "key_reloaded"
+    KEY_RELOAD_FAILED = "key_reload_failed"
+    TOKEN_MARKED_BAD = "token_marked_bad"  # noqa: S105 (a name, not a password)
+    STALE_USED = "stale_used"
+    CLOCK_DRIFT = "clock_drift"
+    FLUSHED = "flushed"
+    INJECTED = "injected"
+    PASSED = "passed"
+    REFUSED = "refused"
+    RESENT = "resent"
+    PASSTHROUGH = "passthrough"
+
+
+type Fact = str | int | float
+
+
+class Facts(TypedDict, total=False):
+    """What a record may tell. Free text (`path`, `host`, `client`) comes without queries,
+    user names of proxies and the like: who records, cuts them off."""
+
+    bot: str
+    kind: str
+    component: str
+    reason: str
+    result: str
+    generation: int
+    fingerprint: str
+    seconds: float
+    client: str
+    method: str
+    host: str
+    path: str
+    status: int
+    error: str
+    """An error's sentence, which by rule holds no secret."""
+    version: str
+
+
+LABELS: Final = frozenset({"bot", "kind", "component", "reason", "result"})
+"""The facts that counters keep apart: those with few values."""
+
+_LEVELS: Final = {
+    # One each request: for whoever turns debugging on.
+    Event.INJECTED: logging.DEBUG,
+    Event.PASSED: logging.DEBUG,
+    Event.PASSTHROUGH: logging.DEBUG,
+    Event.STALE_USED: logging.DEBUG,
+    Event.LOGIN_FAILED: logging.WARNING,
+    Event.KEY_RELOAD_FAILED: logging.WARNING,
+    Event.CLOCK_DRIFT: logging.WARNING,
+    Event.REFUSED: logging.WARNING,
+}
+
+_LONGEST_VALUE: Final = 512
+"""Characters: a path of 64 kB is nobody's friend in a log."""
+
+_log = logging.getLogger("symphony_auth_proxy.audit")
+
+
+class Telemetry:
+    """Writes the audit records of one proxy and counts them."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[Event, frozenset[tuple[str, Fact]]]] = Counter()
+
+    def record(self, event: Event, **facts: Unpack[Facts]) -> None:
+        """Write one audit record and count it.
+
+        Raises TypeError for a fact that is not in `Facts` and for a value that is neither a
+        text nor a number, above all for a Secret.
+        """
+        told: dict[str, Fact] = {}
+        for name, value in facts.items():
+            if name not in Facts.__annotations__:
+                raise TypeError(f"{name!r} is not a fact that audit records tell")
+            if not isinstance(value, str | int | float):
+                raise TypeError(f"{name} is of type {type(value).__name__}, which is not told")
+            told[name] = value
+        labels = frozenset((name, value) for name, value in told.items() if name in LABELS)
+        self._counts[event, labels] += 1
+        level = _LEVELS.get(event, logging.INFO)
+        if _log.isEnabledFor(level):
+            _log.log(level, "%s", _line(event, told))
+
+    def count(self, event: Event, **labels: Unpack[Facts]) -> int:
+        """How often `event` happened with these labels; those left out may be anything."""
+        wanted = set(labels.items())
+        return sum(
+            number
+            for (counted, having), number in self._counts.items()
+            if counted is event and wanted <= having
+        )
+
+
+def _line(event: Event, facts: dict[str, Fact]) -> str:
+    return " ".join([f"event={event}", *(f"{name}={_tame(v)}" for name, v in facts.items())])
+
+
+def _tame(value: Fact) -> str:
+    """One word of an audit line: as it is when that is harmless, else quoted and escaped."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = str(value)
+    if len(text) > _LONGEST_VALUE:
+        text = text[:_LONGEST_VALUE] + "…"
+    if text and all("!" <= c <= "~" and c not in '"\\=' for c in text):
+        return text
+    # JSON escapes line ends, control characters and everything beyond ASCII but DEL.
+    return json.dumps(text).replace("\x7f", "\\u007f")
