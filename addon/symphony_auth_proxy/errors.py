@@ -45,7 +45,6 @@ class Reason(StrEnum):
     ADDRESS_REFUSED = "address_refused"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_CERTIFICATE = "upstream_certificate"
-    UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_BROKEN = "upstream_broken"
 
     CLIENTS_REQUIRED = "clients_required"
@@ -112,7 +111,7 @@ class ConfigError(SymphonyAuthProxyError):
         lines = "".join(f"\n  - {problem}" for problem in self.problems)
         super().__init__(
             f"{where} has {count} {noun}:{lines}",
-            hint="correct the configuration file, then start again or reload",
+            hint="correct this, then start again",
         )
 
 

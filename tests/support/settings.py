@@ -7,7 +7,17 @@ from typing import Any
 
 from symphony_auth_proxy.auth import RsaLogin
 from symphony_auth_proxy.keys import PrivateKeyFile
-from symphony_auth_proxy.model import Bot, Endpoint, Origin, Pod, Settings
+from symphony_auth_proxy.model import (
+    Bot,
+    Endpoint,
+    Origin,
+    Pod,
+    Settings,
+    Token,
+    TokenKind,
+    TokenPair,
+)
+from symphony_auth_proxy.secret import Secret
 
 
 def endpoint(host: str, port: int = 443, context: str = "") -> Endpoint:
@@ -44,3 +54,14 @@ def settings(*bots: Bot, **changes: Any) -> Settings:
         "trust_bundle": "",
     }
     return Settings(**(values | changes))
+
+
+def token_pair(session: str = "session-secret", key_manager: str | None = "km-secret") -> TokenPair:
+    def token(kind: TokenKind, value: str) -> Token:
+        return Token(kind, Secret(value), generation=3, obtained=0.0)
+
+    return TokenPair(
+        "pricing-bot",
+        token(TokenKind.SESSION, session),
+        token(TokenKind.KEY_MANAGER, key_manager) if key_manager is not None else None,
+    )

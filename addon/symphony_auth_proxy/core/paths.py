@@ -9,9 +9,10 @@ Nothing here looks at hosts, and the path that is forwarded stays as the client 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import Enum, auto
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 
 class Family(Enum):
@@ -59,9 +60,12 @@ _BY_FIRST_SEGMENTS: tuple[tuple[tuple[str, ...], Family], ...] = (
     (("files",), Family.BEARER),
 )
 
-# Encodings and characters that servers read differently: dots, slashes, percent signs,
-# control characters and path parameters (CVE-2019-9901 is one way that this went wrong).
-_AMBIGUOUS = re.compile(r"%(?:2e|2f|5c|25|3b|[01][0-9a-f]|7f)|[\\;]|[^\x21-\x7e]", re.IGNORECASE)
+# What servers read differently: dots, slashes, percent signs, control characters and path
+# parameters in disguise (CVE-2019-9901), a fragment (CVE-2021-32779), broken escapes.
+_AMBIGUOUS = re.compile(
+    r"%(?:2e|2f|5c|25|3b|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})|[\\;#]|[^\x21-\x7e]", re.IGNORECASE
+)
+_MEANING_SOMETHING = frozenset("./\\%;#?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +101,28 @@ _FIRST_SEGMENTS = frozenset(prefix[0] for prefix, _ in _BY_FIRST_SEGMENTS)
 
 def read_path(target: str) -> Path:
     """Read an origin-form request target; the query does not matter here."""
-    raw = re.split(r"[?#]", target, maxsplit=1)[0]
-    plain = [part for part in raw.split("/") if part]
-    ambiguous = bool(_AMBIGUOUS.search(raw)) or "." in plain or ".." in plain
-    if not ambiguous:
-        return Path(tuple(unquote(part) for part in plain), ambiguous=False)
-    return Path(_most_lenient(raw), ambiguous=True)
+    raw = target.partition("?")[0]
+    if _is_ambiguous(raw):
+        return Path(_most_lenient(raw), ambiguous=True)
+    return Path(_plainly(raw), ambiguous=False)
+
+
+def _plainly(raw: str) -> tuple[str, ...]:
+    return tuple(unquote(part) for part in raw.split("/") if part)
+
+
+def _is_ambiguous(raw: str) -> bool:
+    if _AMBIGUOUS.search(raw) or {".", ".."} & set(raw.split("/")):
+        return True
+    try:
+        decoded = unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:  # overlong dots and slashes among them (CVE-2008-2938)
+        return True
+    return any(
+        _MEANING_SOMETHING & set(unicodedata.normalize("NFKC", character))
+        for character in decoded
+        if not character.isascii()
+    )
 
 
 def _most_lenient(raw: str) -> tuple[str, ...]:
@@ -122,7 +142,6 @@ def _most_lenient(raw: str) -> tuple[str, ...]:
 
 def may_be_injected(target: str, context: str) -> bool:
     """Whether any reading of an ambiguous path leads to a call that gets tokens."""
-    raw = re.split(r"[?#]", target, maxsplit=1)[0]
-    naive = Path(tuple(unquote(part) for part in raw.split("/") if part), ambiguous=True)
+    naive = Path(_plainly(target.partition("?")[0]), ambiguous=True)
     readings = (naive.below(context), read_path(target).below(context))
     return any(reading is not None and reading.family() in INJECTED for reading in readings)

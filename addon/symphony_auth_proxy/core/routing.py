@@ -20,9 +20,25 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import urlsplit
 
+from symphony_auth_proxy.core.decisions import (
+    Decision,
+    Destination,
+    Inject,
+    KeyManagerToken,
+    PassThrough,
+    Refuse,
+    Request,
+    Untouched,
+)
+from symphony_auth_proxy.core.headers import (
+    BOT_HEADER,
+    ON_BEHALF_OF_HEADER,
+    is_placeholder,
+    is_token_header,
+)
 from symphony_auth_proxy.core.hosts import canonical_host
 from symphony_auth_proxy.core.paths import INJECTED, Family, may_be_injected, read_path
 from symphony_auth_proxy.errors import (
@@ -38,41 +54,7 @@ from symphony_auth_proxy.model import (
     Endpoint,
     Origin,
     Settings,
-    UpstreamProxy,
 )
-
-BOT_HEADER = "symphony-bot"
-ON_BEHALF_OF_HEADER = "symphony-on-behalf-of"
-SELECTING_HEADERS = frozenset({BOT_HEADER, ON_BEHALF_OF_HEADER})
-
-# What the flow list shows instead of a token. A copied curl command carries it back to us.
-_SEALED = re.compile(r"\[sealed [^\]]*\]")
-
-
-class KeyManagerToken(StrEnum):
-    """Whether a request gets the key manager token."""
-
-    REQUIRED = "required"
-    """Agent calls: waits for it, unless the bot is on Simplified Key Delivery."""
-    IF_AT_HAND = "if at hand"
-    """Pod calls on the host that issued it: never waits or fails for it."""
-    NEVER = "never"
-
-
-class Untouched(StrEnum):
-    """Why a request stays as it is."""
-
-    OTHER_HOST = "not a Symphony host of this configuration"
-    OTHER_PATH = "no Symphony API below this path"
-    OTHER_COMPONENT = "this host and port serves another component"
-    LOGIN = "a login brings its own credentials"
-    LOGOUT = "a logout would end the session that all bots share"
-    IDM = "this call exchanges whichever session it is given"
-    APP = "this call wants an extension app's session"
-    BEARER = "this call carries or wants an Authorization: Bearer of its own"
-    CLIENT_TOKEN = "the client brings a token of its own"  # noqa: S105 (a sentence)
-    OPEN = "health and info need no token"
-
 
 _UNTOUCHED_FAMILIES = {
     Family.LOGIN: Untouched.LOGIN,
@@ -83,67 +65,6 @@ _UNTOUCHED_FAMILIES = {
     Family.AGENT_OPEN: Untouched.OPEN,
     Family.OTHER: Untouched.OTHER_PATH,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a request goes, by every witness there is."""
-
-    host: str
-    """Where the connection goes: the CONNECT or absolute-form target."""
-    port: int
-    scheme: str
-    sni: str | None = None
-    authorities: tuple[str, ...] = ()
-    """Every Host header and `:authority`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a decision needs of a request."""
-
-    method: str
-    target: str
-    """Path and query."""
-    headers: Sequence[tuple[str, str]] = ()
-
-    def values(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name]
-
-
-@dataclass(frozen=True, slots=True)
-class Inject:
-    """Send it to `origin` over verified TLS with this bot's tokens."""
-
-    bot: str
-    component: Component
-    origin: Origin
-    key_manager: KeyManagerToken
-    proxy: UpstreamProxy | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PassThrough:
-    """Send it as it is. `origin` is set when the host is Symphony's."""
-
-    why: Untouched
-    origin: Origin | None = None
-    proxy: UpstreamProxy | None = None
-
-    @property
-    def carries_credentials(self) -> bool:
-        """Whether bodies hold credentials or tokens, so that nobody may keep them."""
-        return self.why in {Untouched.LOGIN, Untouched.IDM, Untouched.LOGOUT}
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Answer with this error; nothing is sent."""
-
-    error: SymphonyAuthProxyError
-
-
-Decision = Inject | PassThrough | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +118,7 @@ class Routes:
             return PassThrough(Untouched.OTHER_HOST)
 
         _require_one_destination(destination, host)
-        _require_plain_http(request)
+        _require_one_reading(request)
         origin, places = self._upgraded(host, destination, request)
         proxy = places[0].endpoint.proxy
         found = _component(places, request)
@@ -290,17 +211,7 @@ class Routes:
         return bot
 
 
-def is_placeholder(value: str) -> bool:
-    """Whether a token header's value stands for «no token of my own»."""
-    return not value.strip() or _SEALED.fullmatch(value.strip()) is not None
-
-
-def is_token_header(name: str) -> bool:
-    """Whether some server might read this header as one of ours (`session_token`,
-    `Session-Token`: CVE-2025-64484 is about such spellings)."""
-    return re.sub(r"[-_]", "", name).lower() in {"sessiontoken", "keymanagertoken"}
-
-
+@lru_cache(1024)
 def _canonical(host: str) -> str | None:
     try:
         return canonical_host(host)
@@ -342,14 +253,30 @@ def _require_one_destination(destination: Destination, host: str) -> None:
         )
 
 
-def _require_plain_http(request: Request) -> None:
-    """Symphony knows neither protocol upgrades nor TRACE; both are ways around a proxy."""
-    plain = request.target.startswith("/") and request.method.upper() != "TRACE"
-    if request.values("upgrade") or not plain:
+_METHOD = re.compile(r"[A-Z]{1,20}(?<!TRACE)(?<!CONNECT)")
+_TARGET = re.compile(r"/[\x21-\x7e]*")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
+def _require_one_reading(request: Request) -> None:
+    """Refuse what another HTTP parser could read as something else (RFC 9110, 5.5 and 9.1;
+    CVE-2022-24766), protocol upgrades, and TRACE, which would echo our tokens."""
+    readable = (
+        _METHOD.fullmatch(request.method)
+        and _TARGET.fullmatch(request.target)
+        and all(
+            _FIELD_NAME.fullmatch(name) and _FIELD_VALUE.fullmatch(value)
+            for name, value in request.headers
+        )
+        and not request.values("upgrade")
+    )
+    if not readable:
         raise DestinationRefused(
-            "protocol upgrades, TRACE and targets without a path are not part of Symphony's API",
+            "the request can be read in more than one way, or wants another protocol",
             status=400,
             reason=Reason.MALFORMED_REQUEST,
+            hint="no control characters, folded headers, upgrades or TRACE",
         )
 
 
@@ -396,6 +323,10 @@ def _serves_family(component: Component, family: Family) -> bool:
     return component in {Component.POD, Component.AGENT}
 
 
+# A browser's session, or the seal of one that is not here any more.
+_SESSION_COOKIE = re.compile(r"(?:^|;)\s*(?:\[sealed |(?:skey|kmsession)=[^;\s])")
+
+
 def _brings_own_credentials(request: Request, policy: ClientTokens) -> Untouched | None:
     if any(
         value.lower().startswith(("bearer ", "[sealed "))
@@ -406,7 +337,9 @@ def _brings_own_credentials(request: Request, policy: ClientTokens) -> Untouched
         is_token_header(name) and not is_placeholder(value) for name, value in request.headers
     )
     cookies = ";".join(request.values("cookie"))
-    own = own or re.search(r"(?:^|;)\s*(?:skey|kmsession)=[^;\s]", cookies) is not None
+    own = (
+        own or re.search(r"(?:^|;)\s*(?:\[sealed |(?:skey|kmsession)=[^;\s])", cookies) is not None
+    )
     if not own or policy is ClientTokens.REPLACE:
         return None
     if policy is ClientTokens.REFUSE:
@@ -420,9 +353,9 @@ def _brings_own_credentials(request: Request, policy: ClientTokens) -> Untouched
 
 def _refuse_cross_site(request: Request, destination: Destination) -> None:
     """A web page must not speak as the bot (Fetch Metadata, RFC 6454)."""
+    pages = [*request.values("origin"), *request.values("referer")]
     foreign = "cross-site" in request.values("sec-fetch-site") or any(
-        _web_origin(origin) != (_canonical(destination.host), destination.port)
-        for origin in request.values("origin")
+        _web_origin(page) != (_canonical(destination.host), destination.port) for page in pages
     )
     if foreign:
         raise ClientRefused(

@@ -16,6 +16,7 @@ from symphony_auth_proxy.core.paths import INJECTED, Family, may_be_injected, re
         ("/agent/v4/stream/abc/message/create?x=/login/", Family.AGENT),
         ("//agent//v1/util/echo", Family.AGENT),
         ("/%61gent/v1/util/echo", Family.AGENT),
+        ("/agent/v1/Ren%C3%A9", Family.AGENT),
         ("/agent/v1/info", Family.AGENT_OPEN),
         ("/agent/v3/health", Family.AGENT_OPEN),
         ("/agent/v3/health/extended", Family.AGENT_OPEN),
@@ -73,6 +74,10 @@ def test_a_context_is_stripped_by_whole_segments() -> None:
         "/agent/v1/\x7f",
         "/agent/v1/é",
         "/pod/v1/../../login/idm/tokens",
+        "/agent/%c0%ae%c0%ae/login/idm/tokens",
+        "/agent/%u002e%u002e/login/idm/tokens",
+        "/agent/%ef%bc%8e%ef%bc%8e/login",
+        "/agent/v1/util/echo#/../../login",
     ],
 )
 def test_what_servers_may_read_in_two_ways_is_ambiguous_and_may_reach_tokens(target: str) -> None:

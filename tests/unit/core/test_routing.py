@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.settings import bot, cloud_pod, endpoint, pod, settings
-from symphony_auth_proxy.core.routing import (
+from symphony_auth_proxy.core.decisions import (
     Decision,
     Destination,
     Inject,
@@ -17,9 +17,9 @@ from symphony_auth_proxy.core.routing import (
     PassThrough,
     Refuse,
     Request,
-    Routes,
     Untouched,
 )
+from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import Reason
 from symphony_auth_proxy.model import ClientTokens, Component, Origin, Settings
 
@@ -211,8 +211,22 @@ def test_a_page_of_the_same_site_may() -> None:
     assert isinstance(decide(AGENT, ECHO, headers=own), Inject)
 
 
-@pytest.mark.parametrize(("method", "headers"), [("TRACE", []), ("GET", [("Upgrade", "h2c")])])
-def test_upgrades_and_trace_are_refused(method: str, headers: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("TRACE", []),
+        ("CONNECT", []),
+        ("G(T", []),
+        ("", []),
+        ("GET", [("Upgrade", "h2c")]),
+        ("GET", [("X-Nul", "a\x00b")]),
+        ("GET", [("X-Folded", "a\r\n b")]),
+        ("GET", [("X Space", "a")]),
+    ],
+)
+def test_what_parsers_read_differently_upgrades_and_trace_are_refused(
+    method: str, headers: list[tuple[str, str]]
+) -> None:
     decision = decide(AGENT, ECHO, method=method, headers=headers)
     assert refusal(decision) == (400, Reason.MALFORMED_REQUEST)
 

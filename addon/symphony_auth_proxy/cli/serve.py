@@ -1,0 +1,120 @@
+"""`serve`: the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from symphony_auth_proxy import config
+from symphony_auth_proxy.cli.common import config_option
+from symphony_auth_proxy.errors import ConfigError, Problem
+from symphony_auth_proxy.mitm.runner import Run, Screen, Started
+from symphony_auth_proxy.mitm.runner import serve as run_proxy
+from symphony_auth_proxy.model import Origin
+
+
+@click.command()
+@config_option
+@click.option("--listen", metavar="HOST:PORT", help="Default: what the file says, 127.0.0.1:8080.")
+@click.option(
+    "--mode",
+    "modes",
+    multiple=True,
+    metavar="MODE",
+    help="regular, reverse:https://HOST[:PORT][@LISTEN_PORT] or upstream:http://HOST:PORT, as "
+    "mitmproxy writes them; may be given several times.",
+)
+@click.option("--web", is_flag=True, help="Open mitmproxy's inspection UI in the browser.")
+@click.option("--console", is_flag=True, help="Open mitmproxy's inspection UI in this terminal.")
+@click.option("--web-port", type=click.IntRange(1, 65535), default=8081, show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A mitmproxy option.")
+@click.option("-v", "--verbose", is_flag=True, help="Log every request that gets tokens.")
+def serve(
+    config_path: Path | None,
+    listen: str | None,
+    modes: tuple[str, ...],
+    web: bool,
+    console: bool,
+    web_port: int,
+    settings: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Run the proxy until SIGTERM or Ctrl-C; requests in flight are finished first.
+
+    \b
+    Examples:
+      symphony-auth-proxy serve --config config.yaml
+      symphony-auth-proxy serve --listen 127.0.0.1:9000 --web
+      symphony-auth-proxy serve --mode reverse:https://acme.symphony.com@8443
+      symphony-auth-proxy serve --mode upstream:http://proxy.corp.example:3128
+    """
+    if web and console:
+        raise click.UsageError("--web and --console exclude each other.")
+    options = dict(_name_and_value(setting) for setting in settings)
+    path = config.find(config_path)
+    loaded = config.load(path)
+    origin = loaded.listen if listen is None else _listen(listen)
+    screen = Screen.WEB if web else Screen.CONSOLE if console else Screen.NONE
+    run = Run(
+        config=str(path),
+        listen=origin,
+        confdir=str(loaded.ca_directory),
+        modes=modes or ("regular",),
+        screen=screen,
+        web_port=web_port,
+        options=options,
+    )
+    _private_directory(loaded.ca_directory)
+    logging.getLogger("symphony_auth_proxy").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if screen is Screen.NONE:
+        _log_to_stderr()
+
+    def ready(started: Started) -> None:
+        if screen is not Screen.CONSOLE:
+            _announce(started, reverse=run.modes[0].startswith("reverse:"))
+
+    asyncio.run(run_proxy(run, ready=ready))
+
+
+def _name_and_value(setting: str) -> tuple[str, str]:
+    name, equals, value = setting.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{setting}: write NAME=VALUE", param_hint="--set")
+    return name, value
+
+
+def _listen(text: str) -> Origin:
+    try:
+        return config.parse_listen(text)
+    except ValueError as error:
+        raise ConfigError([Problem("--listen", str(error))]) from error
+
+
+def _private_directory(directory: Path) -> None:
+    """The CA's key may be read by nobody else: with it, one can pose as any host."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _announce(started: Started, *, reverse: bool) -> None:
+    url = f"http://{started.listen}"
+    hosts, bots = ", ".join(started.hosts), ", ".join(started.bots)
+    click.echo(f"Listening on {started.listen} for {hosts} as {bots}.")
+    if reverse:
+        click.echo(f"Try: curl {url}/pod/v2/sessioninfo")
+    else:
+        click.echo(f"Clients must trust {started.ca_certificate}")
+        click.echo(f"Try: curl --proxy {url} --cacert {started.ca_certificate} URL")
+    if started.web_url is not None:
+        click.echo(f"Inspect at {started.web_url}")
+    sys.stdout.flush()

@@ -1,0 +1,62 @@
+"""The answers that the proxy gives itself.
+
+They look like Symphony's own errors (`code`, `message`), so that every SDK prints them,
+and say in `details` and in `Proxy-Status` (RFC 9209) what a person or a monitor needs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+from mitmproxy import http
+
+from symphony_auth_proxy.errors import Reason, SymphonyAuthProxyError
+
+PRODUCT = "symphony-auth-proxy"
+
+# RFC 9209, section 2.3: the registered type that comes nearest to each of our reasons.
+_PROXY_ERRORS = {
+    Reason.UPSTREAM_UNREACHABLE: "destination_unavailable",
+    Reason.UPSTREAM_CERTIFICATE: "tls_certificate_error",
+    Reason.UPSTREAM_BROKEN: "http_response_incomplete",
+    Reason.MALFORMED_REQUEST: "http_request_error",
+    Reason.AMBIGUOUS_PATH: "http_request_error",
+    Reason.AMBIGUOUS_DESTINATION: "http_request_denied",
+    Reason.ADDRESS_REFUSED: "destination_ip_prohibited",
+    Reason.HOST_REFUSED: "http_request_denied",
+    Reason.CLIENTS_REQUIRED: "http_request_denied",
+    Reason.CLIENT_TOKEN_REFUSED: "http_request_denied",
+    Reason.CROSS_SITE: "http_request_denied",
+    Reason.UNKNOWN_BOT: "http_request_denied",
+    Reason.NOT_GRANTED: "http_request_denied",
+    Reason.CONFIGURATION: "proxy_configuration_error",
+    Reason.INTERNAL: "proxy_internal_error",
+}
+
+
+def answer(error: SymphonyAuthProxyError, *, bot: str | None = None) -> http.Response:
+    """Turn an error into the response that a client gets."""
+    details: dict[str, object] = {"reason": str(error.reason)}
+    if bot is not None:
+        details["bot"] = bot
+    if hint := error.hint():
+        details["hint"] = hint
+    body = {"code": error.status, "message": str(error), "details": details}
+    headers = {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "Proxy-Status": _proxy_status(error),
+    }
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return http.Response.make(error.status, json.dumps(body, ensure_ascii=False), headers)
+
+
+def _proxy_status(error: SymphonyAuthProxyError) -> str:
+    kind = _PROXY_ERRORS.get(error.reason, "proxy_internal_response")
+    # A structured-field string (RFC 8941): printable ASCII, quotes and backslashes escaped.
+    text = re.sub(r"[^\x20-\x7e]", "?", str(error).partition("\n")[0])
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{PRODUCT}; error={kind}; details="{error.reason}: {text}"'

@@ -1,0 +1,226 @@
+"""Connections: which are read, which are left alone, and where they may go.
+
+A connection to a host that is not Symphony's keeps its end-to-end TLS; this addon only
+relays it (through the corporate proxy, when one is configured). A connection to a
+configured host is intercepted, and its upstream side is pinned to that host by name:
+the SNI of a client never decides against whose certificate Symphony's is checked.
+
+Addresses that no client has business with (link-local, cloud metadata, the proxy's own
+listeners) are refused by the address that a name really resolves to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import socket
+
+from mitmproxy import connection, ctx, http, tls
+from mitmproxy.proxy import layer, layers, server_hooks
+from mitmproxy.proxy.layers.http import HttpStream
+from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
+from mitmproxy.proxy.layers.tls import starts_like_tls_record
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from symphony_auth_proxy.core.addresses import forbidden_address
+from symphony_auth_proxy.errors import Reason
+from symphony_auth_proxy.mitm.answers import answer
+from symphony_auth_proxy.mitm.failures import refused_address, refused_host
+from symphony_auth_proxy.mitm.state import Active, State
+from symphony_auth_proxy.model import OtherHosts, UpstreamProxy
+from symphony_auth_proxy.telemetry import Event
+
+HTTP2, HTTP1 = b"h2", b"http/1.1"
+
+
+class Connections:
+    """The hooks below the HTTP level."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._speaks_http2: set[connection.Address] = set()
+
+    # --- tunnels ---------------------------------------------------------------------
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Refuse what may not be reached. Everything else gets its tunnel: a failed CONNECT
+        ends the BDK for Python, so other trouble is told inside of it."""
+        flow.request.headers.pop("proxy-authorization", None)
+        active = self.state.active
+        if active is None or flow.response is not None:
+            return
+        host, port = flow.request.host, flow.request.port
+        if active.routes.serves(host, port):
+            return
+        if active.settings.other_hosts is OtherHosts.REFUSE:
+            flow.response = answer(refused_host(host))
+        elif _is_forbidden_literal(host) or self._is_own_listener(host, port):
+            flow.response = answer(refused_address(host))
+        if flow.response is not None:
+            self.state.telemetry.record(Event.REFUSED, reason=Reason.HOST_REFUSED, host=host)
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        """Send foreign tunnels through the corporate proxy, and relay what is no TLS."""
+        active, context = self.state.active, nextlayer.context
+        if nextlayer.layer is not None or active is None or context.server.address is None:
+            return
+        parent = context.layers[-1]
+        in_tunnel = isinstance(parent, HttpStream | HttpUpstreamProxy)
+        if not in_tunnel or active.routes.serves(*context.server.address[:2]):
+            return
+        proxy = active.settings.proxy
+        if proxy is not None and isinstance(parent, HttpStream):
+            context.server.via = ("http", (proxy.host, proxy.port))
+            nextlayer.layer = HttpUpstreamProxy.make(context, send_connect=True)[0]
+        elif (data := nextlayer.data_client()) and not starts_like_tls_record(data[:3]):
+            nextlayer.layer = layers.TCPLayer(context, ignore=True)
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        active, address = self.state.active, data.context.server.address
+        if active is None or address is None or _is_reverse(data.context.client):
+            return
+        host, port = address[:2]
+        sni = data.client_hello.sni
+        if not active.routes.serves(host, port) and not active.routes.contradicts(host, sni):
+            self.state.telemetry.record(Event.PASSTHROUGH, host=host)
+            data.ignore_connection = True
+
+    # --- TLS -------------------------------------------------------------------------
+
+    def tls_start_client(self, data: tls.TlsData) -> None:
+        """Offer HTTP/2 only where the upstream has been seen to speak it: otherwise
+        mitmproxy opens an upstream connection for every single request."""
+        offers = data.conn.alpn_offers
+        wanted = HTTP2 if data.context.server.address in self._speaks_http2 else HTTP1
+        if self.state.active is not None and wanted in offers:
+            data.conn.alpn = wanted
+
+    def tls_start_server(self, data: tls.TlsData) -> None:
+        assert isinstance(data.conn, connection.Server)
+        active, address = self.state.active, data.conn.address
+        if active is not None and address is not None and active.routes.serves(*address[:2]):
+            data.conn.sni = address[0]
+        if not ctx.options.ssl_insecure:
+            self.state.verified.add(data.conn)
+
+    def tls_established_server(self, data: tls.TlsData) -> None:
+        assert isinstance(data.conn, connection.Server)
+        if data.conn.address is not None:
+            if data.conn.alpn == HTTP2:
+                self._speaks_http2.add(data.conn.address)
+            else:
+                self._speaks_http2.discard(data.conn.address)
+
+    # --- addresses -------------------------------------------------------------------
+
+    async def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Check where a name leads, before anything is opened."""
+        address = data.server.address
+        if address is None or self._is_upstream_proxy(address):
+            return
+        host, port = address[:2]
+        try:
+            infos = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM
+            )
+        except OSError:
+            return  # mitmproxy fails on it in the same way, and says so
+        addresses = [str(info[4][0]) for info in infos]
+        if any(map(forbidden_address, addresses)) or self._is_own_listener(host, port, *addresses):
+            data.server.error = str(refused_address(host))
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Check where the connection really went: names can change their mind between
+        check and use (DNS rebinding). Not a byte has been sent at this point."""
+        address, peer = data.server.address, data.server.peername
+        if address is None or peer is None or self._is_upstream_proxy(address):
+            return
+        if forbidden_address(peer[0]) or self._reaches_itself(data.server):
+            _close(data.client, data.server)
+            self.state.telemetry.record(
+                Event.REFUSED, reason=Reason.ADDRESS_REFUSED, host=address[0]
+            )
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        """Really close. mitmproxy leaves the socket open when it ends a connection while
+        more data waits to be handled, as after a refused upload."""
+        _close(client, client)
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        """Log in at a corporate proxy."""
+        address = flow.server_conn.address
+        for proxy in self._upstream_proxies():
+            if address == (proxy.host, proxy.port) and proxy.username is not None:
+                password = proxy.password.reveal() if proxy.password is not None else ""
+                token = base64.b64encode(f"{proxy.username}:{password}".encode()).decode()
+                flow.request.headers["Proxy-Authorization"] = f"Basic {token}"
+                return
+
+    def _upstream_proxies(self) -> list[UpstreamProxy]:
+        active = self.state.active
+        return [] if active is None else _proxies_of(active)
+
+    def _is_upstream_proxy(self, address: connection.Address) -> bool:
+        return any(address == (proxy.host, proxy.port) for proxy in self._upstream_proxies())
+
+    def _is_own_listener(self, host: str, port: int, *addresses: str) -> bool:
+        """Whether a connection there would come back to this proxy."""
+        local = any(_is_local(address) for address in (host, *addresses))
+        return any(
+            port == listener[1] and (local or listener[0] in {host, *addresses})
+            for listener in _listeners()
+        )
+
+    def _reaches_itself(self, server: connection.Server) -> bool:
+        """The same question of a connection that was made."""
+        peer, own = server.peername, server.sockname
+        if peer is None or own is None:
+            return True
+        here = _is_local(peer[0]) or peer[0] == own[0]
+        return any(
+            peer[1] == listener[1] and (here or peer[0] == listener[0]) for listener in _listeners()
+        )
+
+
+def _is_local(host: str) -> bool:
+    """Whether a host is this machine, as far as it can be told without asking anybody."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+def _listeners() -> list[connection.Address]:
+    proxyserver = ctx.master.addons.get("proxyserver")
+    return [] if proxyserver is None else proxyserver.listen_addrs()
+
+
+def _close(client: connection.Client, end: connection.Connection) -> None:
+    """Close one end of a client's connection at once."""
+    proxyserver = ctx.master.addons.get("proxyserver")
+    handler = proxyserver and proxyserver.connections.get(client.id)
+    io = handler and handler.transports.get(end)
+    if io and io.writer:
+        io.writer.close()
+
+
+def _proxies_of(active: Active) -> list[UpstreamProxy]:
+    endpoints = [endpoint for bot in active.settings.bots for _, endpoint in bot.pod.endpoints()]
+    proxies = [active.settings.proxy, *(endpoint.proxy for endpoint in endpoints)]
+    return [proxy for proxy in proxies if proxy is not None]
+
+
+def _is_forbidden_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False  # a name: what it resolves to is checked before connecting
+    return forbidden_address(host)
+
+
+def _is_reverse(client: connection.Client) -> bool:
+    return isinstance(client.proxy_mode, ReverseMode)

@@ -1,0 +1,262 @@
+"""Requests and answers: decided, given their tokens, judged, sent once more if that heals.
+
+Everything that a flow shows is safe to show before another addon or the screen sees it:
+secrets are sealed (see `seal`) as the first thing in each hook.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary, WeakSet
+
+from mitmproxy import ctx, http
+from mitmproxy.net.http.url import hostport
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from symphony_auth_proxy.core.decisions import (
+    Destination,
+    Inject,
+    KeyManagerToken,
+    PassThrough,
+    Refuse,
+    Request,
+)
+from symphony_auth_proxy.core.verdict import Verdict, judge
+from symphony_auth_proxy.errors import (
+    DestinationRefused,
+    Reason,
+    SymphonyAuthProxyError,
+)
+from symphony_auth_proxy.mitm import masking
+from symphony_auth_proxy.mitm.answers import answer
+from symphony_auth_proxy.mitm.bodies import (
+    can_be_held,
+    plan_request,
+    plan_response,
+    resendable_body,
+)
+from symphony_auth_proxy.mitm.failures import NOT_HTTP_REQUEST, draining, internal, refused_host
+from symphony_auth_proxy.mitm.permit import Permit, authorities_of, permit_elsewhere
+from symphony_auth_proxy.mitm.resend import resend
+from symphony_auth_proxy.mitm.seal import Seal
+from symphony_auth_proxy.mitm.state import Active, State, fail_closed
+from symphony_auth_proxy.model import Origin, OtherHosts, TokenPair
+from symphony_auth_proxy.provider import Wants
+from symphony_auth_proxy.telemetry import Event
+
+_INVALID = ("Received ", "Invalid request", NOT_HTTP_REQUEST)
+"""How the errors of messages begin that mitmproxy itself refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Injected:
+    """What one flow was given."""
+
+    decision: Inject
+    pair: TokenPair
+    arrived: float
+
+
+class Requests:
+    """The hooks of HTTP flows."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._known: WeakSet[http.HTTPFlow] = WeakSet()
+        self._passed: WeakKeyDictionary[http.HTTPFlow, PassThrough] = WeakKeyDictionary()
+        self._injected: WeakKeyDictionary[http.HTTPFlow, _Injected] = WeakKeyDictionary()
+        self._resent: WeakSet[http.HTTPFlow] = WeakSet()
+
+    @fail_closed
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        arrived = self.state.clock.monotonic()
+        asked = Request(flow.request.method, flow.request.path, masking.brought_headers(flow))
+        seal = masking.seal_request(flow)
+        if flow.error is not None:
+            masking.forget(flow)
+        if flow.error is not None or flow.response is not None:
+            return
+        self._known.add(flow)
+
+        active = self._active()
+        decision = active.routes.decide(_destination(flow), asked)
+        match decision:
+            case Refuse(error):
+                raise error
+            case PassThrough(origin=None):
+                if active.settings.other_hosts is OtherHosts.REFUSE:
+                    raise refused_host(flow.request.host)
+                seal.permits = permit_elsewhere
+                plan_request(flow.request, secret=False)
+            case PassThrough(origin=origin, proxy=proxy):
+                assert origin is not None
+                self._refuse_in_trouble(flow)
+                seal.permits = Permit(self.state, active, decision, origin)
+                _send_to(flow, origin, proxy is not None and ("http", (proxy.host, proxy.port)))
+                self._passed[flow] = decision
+                self.state.telemetry.record(
+                    Event.PASSED, host=origin.host, reason=decision.why.name.lower()
+                )
+                plan_request(flow.request, secret=decision.carries_credentials)
+            case Inject(origin=origin, proxy=proxy):
+                self._refuse_in_trouble(flow)
+                await self._inject(flow, active, decision, seal, arrived)
+                _send_to(flow, origin, proxy is not None and ("http", (proxy.host, proxy.port)))
+                if flow not in self._resent:  # else its body is in hand already
+                    plan_request(flow.request, secret=False)
+
+    async def _inject(
+        self, flow: http.HTTPFlow, active: Active, decision: Inject, seal: Seal, arrived: float
+    ) -> None:
+        wants = Wants.BOTH if decision.key_manager is KeyManagerToken.REQUIRED else Wants.SESSION
+        pair = await active.provider.get(decision.bot, wants, arrived=arrived)
+        if decision.key_manager is KeyManagerToken.NEVER:
+            pair = TokenPair(pair.bot, pair.session)
+        masking.show_tokens(flow, seal, pair)
+        seal.permits = Permit(self.state, active, decision, decision.origin)
+        self._injected[flow] = _Injected(decision, pair, arrived)
+        self.state.telemetry.record(
+            Event.INJECTED,
+            bot=decision.bot,
+            component=decision.component,
+            generation=pair.session.generation,
+        )
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Forget the body of what was refused: a login's holds credentials."""
+        if flow in self.state.refused:
+            flow.request.raw_content = b""
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        try:
+            self._judge(flow)
+        except Exception as error:  # noqa: BLE001 (an answer that was not looked at stays here)
+            failure = internal(error)
+            flow.response = answer(failure)
+            self.state.cut_off(flow, failure)
+
+    def _judge(self, flow: http.HTTPFlow) -> None:
+        if flow.response is None:
+            return
+        given, passed = self._injected.get(flow), self._passed.get(flow)
+        secret = passed is not None and passed.carries_credentials
+        masking.seal_response(flow, injected=given is not None, ours=passed is not None)
+        verdict = self._verdict(flow)
+        if given is not None and (active := self.state.active) is not None:
+            if verdict is Verdict.ACCEPTED:
+                active.provider.accepted(given.pair, given.decision.component)
+            elif verdict is Verdict.REFUSED:
+                active.provider.refused(given.pair, given.decision.component)
+        plan_response(flow.response, secret=secret, hold=flow in self._resent)
+
+    def _verdict(self, flow: http.HTTPFlow) -> Verdict:
+        if flow not in self._injected or flow.response is None:
+            return Verdict.SILENT
+        resendable = (
+            flow not in self._resent
+            and can_be_held(flow.response)
+            and resendable_body(flow.request) is not None
+        )
+        return judge(flow.response.status_code, resendable=resendable)
+
+    @fail_closed
+    async def response(self, flow: http.HTTPFlow) -> None:
+        given = self._injected.get(flow)
+        if given is None or flow.response is None or self._verdict(flow) is not Verdict.RESEND:
+            return
+        if flow.response.stream:  # it grew too long to hold, and is on its way to the client
+            self._active().provider.refused(given.pair, given.decision.component)
+        else:
+            await self._heal(flow, given)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Forget what was not valid HTTP: any part of it may be a secret out of place."""
+        invalid = flow.error is not None and flow.error.msg.startswith(_INVALID)
+        if flow not in self._known or invalid:
+            masking.forget(flow)
+
+    async def _heal(self, flow: http.HTTPFlow, given: _Injected) -> None:
+        """Get new tokens and send the request once more. A refresh that fails answers
+        503, which every SDK retries; a 401 from here would make each of them log in."""
+        active = self._active()
+        now = self.state.clock.monotonic()
+        pair = await active.provider.renew(given.pair, given.decision.component, arrived=now)
+        body = resendable_body(flow.request)
+        if pair is None or body is None:
+            return
+        answered = await resend(flow, body, self._resent)
+        result = "failed" if answered is None else str(answered.status_code)
+        self.state.telemetry.record(Event.RESENT, bot=given.decision.bot, result=result)
+        if answered is None:
+            raise SymphonyAuthProxyError(
+                "Symphony could not be reached for the second attempt",
+                status=502,
+                reason=Reason.UPSTREAM_UNREACHABLE,
+                retry_after=1,
+            )
+        flow.response = answered
+
+    def in_flight(self) -> int:
+        """Count the requests whose answer has not been handed to the connection yet."""
+        return sum(flow.live for flow in self._known)
+
+    def _active(self) -> Active:
+        if self.state.active is None:
+            raise self.state.trouble or SymphonyAuthProxyError(
+                "no configuration is loaded", reason=Reason.CONFIGURATION
+            )
+        return self.state.active
+
+    def _refuse_in_trouble(self, flow: http.HTTPFlow) -> None:
+        """Refuse what may not reach Symphony now, whatever it asks for."""
+        spoken = "HTTP/2.0" if flow.client_conn.alpn == b"h2" else "HTTP/1.1"
+        if flow.request.http_version not in {spoken, "HTTP/1.0"} and not flow.is_replay:
+            raise DestinationRefused(
+                "this is not the protocol that was agreed on",
+                status=400,
+                reason=Reason.MALFORMED_REQUEST,
+            )
+        if self.state.trouble is not None:
+            raise self.state.trouble
+        if self.state.draining:
+            raise draining()
+        listen = flow.client_conn.proxy_mode.listen_host(ctx.options.listen_host)
+        if listen not in {"localhost", "::1"} and not listen.startswith("127."):
+            raise DestinationRefused(
+                f"the proxy listens on {listen or 'all interfaces'}, where anybody could "
+                "speak as the bot",
+                status=403,
+                reason=Reason.CLIENTS_REQUIRED,
+                hint="start it with --listen-host 127.0.0.1",
+            )
+
+
+def _destination(flow: http.HTTPFlow) -> Destination:
+    request = flow.request
+    reverse = isinstance(flow.client_conn.proxy_mode, ReverseMode)
+    if reverse and _names_this_machine(request.host_header or ""):
+        request.host_header = hostport(request.scheme, request.host, request.port)
+    # A client of a reverse proxy names the proxy in its TLS; a replay has none of its own.
+    sni = None if reverse or flow.is_replay else flow.client_conn.sni
+    return Destination(request.host, request.port, request.scheme, sni, authorities_of(request))
+
+
+def _names_this_machine(authority: str) -> bool:
+    """Whether a client of a reverse proxy calls it by a name that no web page can have: a
+    page's own name may have been made to lead here (DNS rebinding, CVE-2018-14505)."""
+    host = authority.rpartition(":")[0] or authority
+    return host.strip("[]") in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _send_to(flow: http.HTTPFlow, origin: Origin, via: object) -> None:
+    """Point the flow at the canonical https origin; http is upgraded by this."""
+    request = flow.request
+    request.scheme = "https"
+    if request.host != origin.host:
+        request.host = origin.host
+    if request.port != origin.port:
+        request.port = origin.port
+    if not request.is_http2:
+        request.authority = ""
+    if via:
+        flow.server_conn.via = via  # type: ignore[assignment]

@@ -1,0 +1,212 @@
+"""Running the proxy: a lean master of our own, or mitmproxy's with a screen.
+
+A headless gateway needs four addons where `mitmdump` has forty; with few addons a request
+costs about 40 % less CPU time (tests/perf measures it). `--web` and `--console` get all of
+mitmproxy's, with ours placed before whatever rewrites, shows or saves flows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from mitmproxy import exceptions, master, options
+from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig, upstream_auth
+from mitmproxy.addons.script import ScriptLoader
+from mitmproxy.proxy import mode_specs
+from mitmproxy.tools.web.master import WebMaster
+
+from symphony_auth_proxy.errors import ConfigError, Problem
+from symphony_auth_proxy.mitm.addon import SymphonyAuth
+from symphony_auth_proxy.model import Origin
+
+_SUPPORTED_MODES = (mode_specs.RegularMode, mode_specs.ReverseMode, mode_specs.UpstreamMode)
+
+
+class Screen(Enum):
+    """What a person looks at while the proxy runs."""
+
+    NONE = "none"
+    WEB = "web"
+    CONSOLE = "console"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to run."""
+
+    config: str
+    listen: Origin
+    confdir: str
+    modes: Sequence[str] = ("regular",)
+    screen: Screen = Screen.NONE
+    web_port: int = 8081
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further options of mitmproxy, as `--set name=value` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a person needs to know about a proxy that listens now."""
+
+    listen: Origin
+    hosts: tuple[str, ...]
+    bots: tuple[str, ...]
+    ca_certificate: Path
+    web_url: str | None = None
+    """With the UI's own token."""
+
+    @classmethod
+    def of(cls, proxy: master.Master, addon: SymphonyAuth) -> Started:
+        active, server = addon.state.active, proxy.addons.get("proxyserver")
+        assert active is not None
+        assert isinstance(server, proxyserver.Proxyserver)
+        return cls(
+            listen=Origin(*server.listen_addrs()[0][:2]),
+            hosts=tuple(sorted(active.routes.hosts)),
+            bots=tuple(bot.username for bot in active.settings.bots),
+            ca_certificate=Path(proxy.options.confdir) / "mitmproxy-ca-cert.pem",
+            web_url=proxy.web_url if isinstance(proxy, WebMaster) else None,
+        )
+
+
+class Gateway(master.Master):
+    """mitmproxy with only what a gateway needs."""
+
+    def __init__(self, opts: options.Options, addon: SymphonyAuth) -> None:
+        super().__init__(opts)
+        self.addons.add(
+            core.Core(),
+            proxyserver.Proxyserver(),
+            addon,
+            next_layer.NextLayer(),
+            upstream_auth.UpstreamAuth(),
+            tlsconfig.TlsConfig(),
+            errorcheck.ErrorCheck(),
+        )
+
+
+def check_modes(modes: Sequence[str]) -> list[Problem]:
+    """Say which modes cannot be used, and why."""
+    problems = []
+    for text in modes:
+        try:
+            mode = mode_specs.ProxyMode.parse(text)
+        except ValueError as error:
+            problems.append(Problem("--mode", f"{text}: {error}"))
+            continue
+        if not isinstance(mode, _SUPPORTED_MODES):
+            problems.append(
+                Problem("--mode", f"{text}: only regular, reverse:… and upstream:… are guarded")
+            )
+        elif isinstance(mode, mode_specs.ReverseMode) and mode.scheme not in {"http", "https"}:
+            problems.append(Problem("--mode", f"{text}: a reverse proxy speaks http or https"))
+        elif mode.custom_listen_host and not _is_loopback(mode.custom_listen_host):
+            problems.append(
+                Problem("--mode", f"{text}: listens off loopback; that needs `clients`")
+            )
+    return problems
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system grants: each client connection needs two, and
+    many systems start with 1,024."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # noqa: PLC0415 (not on Windows)
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def serve(run: Run, *, ready: Callable[[Started], None]) -> None:
+    """Run until SIGTERM or SIGINT, then drain. A second signal ends it at once.
+
+    `ready` is called once the listeners are open. Raises ConfigError.
+    """
+    if problems := check_modes(run.modes):
+        raise ConfigError(problems)
+    raise_file_limit()
+    proxy, addon = build(run)
+    proxy.addons.add(_Ready(lambda: ready(Started.of(proxy, addon))))
+    _handle_signals(proxy)
+    await proxy.run()
+
+
+def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
+    """Make a master with our addon in its place, configured but not yet running."""
+    opts = options.Options()
+    addon = SymphonyAuth()
+    proxy = _master(run.screen, opts, addon)
+    # The values that the addon needs to find in place when it is configured.
+    opts.update(
+        confdir=run.confdir,
+        listen_host=run.listen.host,
+        listen_port=run.listen.port,
+        mode=list(run.modes),
+    )
+    if run.screen is Screen.WEB:
+        opts.update(web_port=run.web_port, web_open_browser=sys.stdout.isatty())
+    try:
+        opts.set(*(f"{name}={value}" for name, value in run.options.items()))
+    except exceptions.OptionsError as error:
+        raise ConfigError([Problem("--set", str(error))]) from error
+    opts.update(symphony_config=run.config)
+    if addon.state.trouble is not None:
+        raise addon.state.trouble
+    return proxy, addon
+
+
+def _master(screen: Screen, opts: options.Options, addon: SymphonyAuth) -> master.Master:
+    if screen is Screen.WEB:
+        return _with_addon(WebMaster(opts), addon)
+    if screen is Screen.CONSOLE:
+        from mitmproxy.tools.console.master import ConsoleMaster  # noqa: PLC0415 (needs a terminal library)
+
+        return _with_addon(ConsoleMaster(opts), addon)
+    return Gateway(opts, addon)
+
+
+def _with_addon[M: master.Master](proxy: M, addon: SymphonyAuth) -> M:
+    """Put our addon where scripts stand: before rewriters and before every sink."""
+    chain = proxy.addons.chain
+    index = next(i for i, other in enumerate(chain) if isinstance(other, ScriptLoader))
+    chain.insert(index, proxy.addons.register(addon))
+    return proxy
+
+
+def _handle_signals(proxy: master.Master) -> None:
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if stopping:
+            logging.getLogger(__name__).warning("Stopped at once; requests in flight are lost.")
+            sys.exit(1)
+        stopping = True
+        proxy.shutdown()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows keeps Python's own handlers
+            loop.add_signal_handler(number, stop)
+
+
+class _Ready:
+    """Tells when the listeners are open."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def running(self) -> None:
+        self._tell()

@@ -1,0 +1,98 @@
+"""What the hooks share: the configuration in force, or the reason why there is none."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+from weakref import WeakKeyDictionary, WeakSet
+
+from mitmproxy import connection, http
+
+from symphony_auth_proxy.clock import Clock, SystemClock
+from symphony_auth_proxy.core.routing import Routes
+from symphony_auth_proxy.errors import SymphonyAuthProxyError
+from symphony_auth_proxy.mitm.answers import answer
+from symphony_auth_proxy.mitm.bodies import declared_length, has_body
+from symphony_auth_proxy.mitm.failures import internal
+from symphony_auth_proxy.model import Settings
+from symphony_auth_proxy.provider import TokenProvider
+from symphony_auth_proxy.telemetry import Event, Telemetry
+
+# A refusal waits for the request's body, so that the connection can be used again. A longer
+# body than this is not waited for.
+_WAIT_FOR_BODY_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A configuration at work."""
+
+    settings: Settings
+    routes: Routes
+    provider: TokenProvider
+
+
+@dataclass(slots=True)
+class State:
+    """One addon's state. `active` is None until a first configuration was good."""
+
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    clock: Clock = field(default_factory=SystemClock)
+    active: Active | None = None
+    trouble: SymphonyAuthProxyError | None = None
+    """Why no Symphony request is served, in spite of a good configuration or without one."""
+    draining: bool = False
+    last_words: WeakKeyDictionary[http.HTTPFlow, SymphonyAuthProxyError] = field(
+        default_factory=WeakKeyDictionary
+    )
+    """Refusals of flows whose connection is closed instead of reading their body."""
+    refused: WeakSet[http.HTTPFlow] = field(default_factory=WeakSet)
+    verified: WeakSet[connection.Server] = field(default_factory=WeakSet)
+    """Connections whose certificate was asked to be verified when they were made."""
+
+    def refuse(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
+        """Answer a request ourselves; nothing of it is sent."""
+        self.telemetry.record(Event.REFUSED, reason=error.reason, host=flow.request.host)
+        self.refused.add(flow)
+        flow.request.stream = False
+        length = declared_length(flow.request)
+        unread = flow.response is None and has_body(flow.request)
+        if unread and (length is None or length > _WAIT_FOR_BODY_BYTES):
+            self.cut_off(flow, error)
+        else:
+            flow.response = answer(error)
+
+    def cut_off(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
+        """Answer, and close the connection: whatever still comes is not waited for."""
+        self.last_words[flow] = error
+        flow.kill()
+
+
+class HasState(Protocol):
+    @property
+    def state(self) -> State: ...
+
+
+def fail_closed[H: HasState](
+    hook: Callable[[H, http.HTTPFlow], Awaitable[None]],
+) -> Callable[[H, http.HTTPFlow], Awaitable[None]]:
+    """Refuse the request when its hook fails in any way.
+
+    mitmproxy logs an exception in a hook and sends the request all the same, and a
+    cancelled hook leaves the client waiting for ever; so neither may escape.
+    """
+
+    @functools.wraps(hook)
+    async def guarded(self: H, flow: http.HTTPFlow) -> None:
+        try:
+            await hook(self, flow)
+        except SymphonyAuthProxyError as error:
+            self.state.refuse(flow, error)
+        except BaseException as error:
+            self.state.refuse(flow, internal(error))
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+
+    return guarded

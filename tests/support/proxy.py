@@ -1,0 +1,114 @@
+"""A real proxy in this process, on a real port, in a thread of its own.
+
+One at a time: mitmproxy keeps its master in a global.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import master
+from mitmproxy.addons.proxyserver import Proxyserver
+
+from symphony_auth_proxy.mitm import runner
+from symphony_auth_proxy.mitm.addon import SymphonyAuth
+from symphony_auth_proxy.model import Origin
+
+_STARTUP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running proxy, as a test sees it."""
+
+    master: master.Master
+    addon: SymphonyAuth
+    _loop: asyncio.AbstractEventLoop
+
+    @property
+    def ca(self) -> Path:
+        return Path(self.master.options.confdir) / "mitmproxy-ca-cert.pem"
+
+    @property
+    def port(self) -> int:
+        proxyserver = self.master.addons.get("proxyserver")
+        assert isinstance(proxyserver, Proxyserver)
+        return int(proxyserver.listen_addrs()[0][1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run something in the proxy's own loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_STARTUP_SECONDS)
+
+    def call[T](self, function: Callable[[], T]) -> T:
+        async def inside() -> T:
+            return function()
+
+        return self.run(inside())
+
+    def stop(self) -> None:
+        """Begin to stop, as SIGTERM does; returns at once."""
+        with suppress(RuntimeError):  # it has stopped already, and its loop is closed
+            self.master.shutdown()
+
+
+@contextmanager
+def running_proxy(
+    config: Path,
+    confdir: Path,
+    *,
+    modes: Sequence[str] = ("regular",),
+    options: Mapping[str, str] | None = None,
+    listen_host: str = "127.0.0.1",
+    prepare: Callable[[master.Master, SymphonyAuth], None] | None = None,
+) -> Iterator[Proxy]:
+    """Start our own lean proxy. `prepare` may add addons before it runs."""
+    run = runner.Run(
+        config=str(config),
+        listen=Origin(listen_host, 0),
+        confdir=str(confdir),
+        modes=modes,
+        options=options or {},
+    )
+    started: Future[Proxy] = Future()
+
+    async def main() -> None:
+        proxy, addon = runner.build(run)
+        if prepare is not None:
+            prepare(proxy, addon)
+        loop = asyncio.get_running_loop()
+
+        class Ready:
+            def running(self) -> None:
+                started.set_result(Proxy(proxy, addon, loop))
+
+        proxy.addons.add(Ready())
+        await proxy.run()
+
+    def work() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as problem:
+            if started.done():
+                raise
+            started.set_exception(problem)
+
+    thread = threading.Thread(target=work, name="proxy", daemon=True)
+    thread.start()
+    proxy = started.result(_STARTUP_SECONDS)
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
+        thread.join(60)
+        assert not thread.is_alive(), "the proxy did not stop"
