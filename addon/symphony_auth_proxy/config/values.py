@@ -7,7 +7,6 @@ A checker takes what the parser found and returns what the program works with, o
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import NoReturn, cast
 from pydantic import ValidationInfo
 
 from symphony_auth_proxy.config.document import Wrong
+from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.hosts import canonical_host
 from symphony_auth_proxy.model import Origin
 from symphony_auth_proxy.secret import Secret
@@ -182,19 +182,12 @@ def listen(value: object) -> Origin:
         raise Wrong("must be HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080")
     name, number = parts.groups()
     origin = Origin(host(name), port(number, lowest=0))
-    if not _is_loopback(origin.host):
+    if not is_loopback(origin.host):
         raise Wrong(
             "must be a loopback address such as 127.0.0.1: whoever reaches the proxy speaks as "
             "the bot, and `clients`, which say who may, are not built yet"
         )
     return origin
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 def lifetime(value: object) -> float | None:

@@ -29,6 +29,18 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 addresses as IPv6-only networks see them (RFC 6052)."""
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself: `localhost` or a loopback address. Other
+    names are not, whatever they resolve to: anybody can make one resolve to loopback."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return address.is_loopback
+
+
 def forbidden_address(ip: str) -> bool:
     """Return whether `ip` is link-local or a metadata service, in any IPv6 disguise.
 

@@ -23,7 +23,7 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.layers.tls import starts_like_tls_record
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from symphony_auth_proxy.core.addresses import forbidden_address
+from symphony_auth_proxy.core.addresses import forbidden_address, is_loopback
 from symphony_auth_proxy.errors import Reason
 from symphony_auth_proxy.mitm.answers import answer
 from symphony_auth_proxy.mitm.failures import refused_address, refused_host
@@ -183,15 +183,12 @@ class Connections:
         )
 
 
+_UNSPECIFIED = {"0.0.0.0", "::"}  # noqa: S104 (asked for, not bound)
+
+
 def _is_local(host: str) -> bool:
-    """Whether a host is this machine, as far as it can be told without asking anybody."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified
+    """Whether connecting there stays on this machine, as far as the address tells."""
+    return is_loopback(host) or host.removeprefix("::ffff:") in _UNSPECIFIED
 
 
 def _listeners() -> list[connection.Address]:

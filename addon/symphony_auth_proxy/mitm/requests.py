@@ -13,6 +13,7 @@ from mitmproxy import ctx, http
 from mitmproxy.net.http.url import hostport
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.decisions import (
     Destination,
     Inject,
@@ -54,7 +55,6 @@ class _Injected:
 
     decision: Inject
     pair: TokenPair
-    arrived: float
 
 
 class Requests:
@@ -114,7 +114,7 @@ class Requests:
             pair = TokenPair(pair.bot, pair.session)
         masking.show_tokens(flow, seal, pair)
         seal.permits = Permit(self.state, active, decision, decision.origin)
-        self._injected[flow] = _Injected(decision, pair, arrived)
+        self._injected[flow] = _Injected(decision, pair)
         self.state.telemetry.record(
             Event.INJECTED,
             bot=decision.bot,
@@ -221,7 +221,7 @@ class Requests:
         if self.state.draining:
             raise draining()
         listen = flow.client_conn.proxy_mode.listen_host(ctx.options.listen_host)
-        if listen not in {"localhost", "::1"} and not listen.startswith("127."):
+        if not is_loopback(listen):
             raise DestinationRefused(
                 f"the proxy listens on {listen or 'all interfaces'}, where anybody could "
                 "speak as the bot",
@@ -244,8 +244,8 @@ def _destination(flow: http.HTTPFlow) -> Destination:
 def _names_this_machine(authority: str) -> bool:
     """Whether a client of a reverse proxy calls it by a name that no web page can have: a
     page's own name may have been made to lead here (DNS rebinding, CVE-2018-14505)."""
-    host = authority.rpartition(":")[0] or authority
-    return host.strip("[]") in {"localhost", "::1"} or host.startswith("127.")
+    host = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
+    return is_loopback(host.strip("[]"))
 
 
 def _send_to(flow: http.HTTPFlow, origin: Origin, via: object) -> None:

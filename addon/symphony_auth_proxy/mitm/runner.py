@@ -23,6 +23,7 @@ from mitmproxy.addons.script import ScriptLoader
 from mitmproxy.proxy import mode_specs
 from mitmproxy.tools.web.master import WebMaster
 
+from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.errors import ConfigError, Problem
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
 from symphony_auth_proxy.model import Origin
@@ -108,15 +109,11 @@ def check_modes(modes: Sequence[str]) -> list[Problem]:
             )
         elif isinstance(mode, mode_specs.ReverseMode) and mode.scheme not in {"http", "https"}:
             problems.append(Problem("--mode", f"{text}: a reverse proxy speaks http or https"))
-        elif mode.custom_listen_host and not _is_loopback(mode.custom_listen_host):
+        elif mode.custom_listen_host and not is_loopback(mode.custom_listen_host):
             problems.append(
                 Problem("--mode", f"{text}: listens off loopback; that needs `clients`")
             )
     return problems
-
-
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def raise_file_limit() -> None:

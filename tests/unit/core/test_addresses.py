@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony_auth_proxy.core.addresses import forbidden_address
+from symphony_auth_proxy.core.addresses import forbidden_address, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,17 @@ def test_what_is_no_address_is_forbidden_and_never_raises(text):
         if ":" not in text:
             assert forbidden_address(text)
     forbidden_address(text)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1"])
+def test_this_machine_is_loopback(host):
+    assert is_loopback(host)
+    assert is_loopback("::ffff:127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "host", ["", "0.0.0.0", "127.evil.example", "localhost.evil.example", "10.0.0.1", "127.1"]
+)
+def test_names_that_only_look_like_it_are_not(host):
+    """A web page's own name can be made to resolve to loopback (DNS rebinding)."""
+    assert not is_loopback(host)
