@@ -257,7 +257,7 @@ def test_modes_that_cannot_be_guarded_are_refused(mode: str) -> None:
     assert runner.check_modes(["regular", mode])
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", ""])  # noqa: S104 (that is the slip)
+@pytest.mark.parametrize("host", ["0.0.0.0", ""])
 def test_a_listener_off_loopback_serves_no_symphony_request(
     attacked: Attacked, start: Start, host: str
 ) -> None:

@@ -215,7 +215,7 @@ def test_a_login_to_a_metadata_address_is_not_made(
         "localhost.",
         "127.1",
         "0",
-        "0.0.0.0",  # noqa: S104 (which leads to this machine)
+        "0.0.0.0",
         "2130706433",
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
@@ -238,7 +238,7 @@ def test_a_listener_on_all_interfaces_is_no_target_by_any_of_its_addresses(
     start: Start, host: str
 ) -> None:
     """Else a request without an end could be made to run in circles."""
-    proxy = start(listen_host="0.0.0.0")  # noqa: S104 (a sandbox behind it, for a moment)
+    proxy = start(listen_host="0.0.0.0")
     clients: list[object] = []
     proxy.call(lambda: proxy.master.addons.add(_Counting(clients)))
     with Wire(proxy) as wire:
