@@ -83,6 +83,10 @@ class SymphonyAuth:
             "./config.yaml, ~/.symphony/config.yaml.",
         )
         seam.install(ErrorPages(self.state))
+        package = logging.getLogger("symphony_auth_proxy")
+        if package.level == logging.NOTSET:
+            # Stock tools let every debug record through, and one a request costs CPU time.
+            package.setLevel(logging.INFO)
 
     def configure(self, updated: set[str]) -> None:
         if "symphony_config" in updated:

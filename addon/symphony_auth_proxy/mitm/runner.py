@@ -1,8 +1,9 @@
 """Running the proxy: a lean master of our own, or mitmproxy's with a screen.
 
-A headless gateway needs four addons where `mitmdump` has forty; with few addons a request
-costs about 40 % less CPU time (tests/perf measures it). `--web` and `--console` get all of
-mitmproxy's, with ours placed before whatever rewrites, shows or saves flows.
+A headless gateway needs a handful of addons where `mitmdump` has forty, and each of them is
+asked at every step of every request (tests/perf/overhead.py measures what that costs).
+`--web` and `--console` get all of mitmproxy's, with ours placed before whatever rewrites,
+shows or saves flows.
 """
 
 from __future__ import annotations
