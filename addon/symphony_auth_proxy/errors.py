@@ -77,6 +77,8 @@ class SymphonyAuthProxyError(Exception):
         if status is not None:
             self.status = status
         self.retry_after = retry_after
+        self.bot: str | None = None
+        """Whose trouble it is, once that is known."""
         self._hint = hint
 
     def hint(self) -> str:

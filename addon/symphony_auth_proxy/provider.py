@@ -85,7 +85,12 @@ class TokenProvider:
         deadline = arrived + PATIENCE
         while True:
             if self._closed:
-                raise LoginUnavailable("the proxy is stopping", reason=Reason.DRAINING)
+                raise LoginUnavailable(
+                    "the proxy is stopping, or was given another configuration",
+                    reason=Reason.DRAINING,
+                    hint="try again",
+                    retry_after=2,
+                )
             now = self._now()
             needed = account.needed(wants, now)
             for line in needed:

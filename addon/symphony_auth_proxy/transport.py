@@ -70,7 +70,6 @@ class Transport:
     def __init__(self, trust_bundle: str) -> None:
         """`trust_bundle`: the PEM of every CA that a host's certificate may come from."""
         self._trust_bundle = trust_bundle
-        self._open: set[_CheckedNetwork] = set()
 
     async def send(
         self, request: LoginRequest, *, connect_timeout: float = 5.0, read_timeout: float = 10.0
@@ -87,7 +86,6 @@ class Transport:
         timeouts = {"connect": connect_timeout, "read": read_timeout, "write": read_timeout}
         message = _message(request, timeouts)
         network = _CheckedNetwork()
-        self._open.add(network)
         try:
             async with (
                 asyncio.timeout(connect_timeout + read_timeout),
@@ -109,16 +107,10 @@ class Transport:
             )
             failure = explain(error, attempt)
         finally:
-            self._open.discard(network)
             await network.aclose()
         # Outside the except block on purpose: the original error, which may quote a header,
         # is not dragged along as this one's context.
         raise failure
-
-    async def aclose(self) -> None:
-        """End the exchanges that are under way; their callers get Unreachable."""
-        for network in tuple(self._open):
-            await network.aclose()
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):

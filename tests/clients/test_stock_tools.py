@@ -189,7 +189,7 @@ def test_what_mitmproxy_shows_on_a_terminal_and_saves_holds_no_secret(
 
 def test_a_stock_tool_that_everybody_can_reach_hands_out_nothing(sandbox: Sandbox) -> None:
     """Which is what stock tools do unless they are told where to listen."""
-    everywhere = "0.0.0.0"  # noqa: S104 (that is the point)
+    everywhere = "0.0.0.0"
     with stock_tool("mitmdump", sandbox, listen_host=everywhere) as tool, client_of(tool) as client:
         refused = client.get(sandbox.url(Component.POD) + INFO)
     assert (refused.status_code, refused.json()["details"]["reason"]) == (403, "clients_required")

@@ -49,7 +49,9 @@ def test_another_host_is_reached_through_the_corporate_proxy(
         )
         with running_proxy(config, confdir) as proxy, other_client(proxy, sandbox) as client:
             assert client.get(f"{other.url}/x").status_code == 200
-        assert f"localhost:{other.port}" in corporate.targets
+            assert f"localhost:{other.port}" in corporate.targets
+            client.get(f"http://127.0.0.1:{other.port}/plain")
+            assert f"127.0.0.1:{other.port}" in corporate.targets
 
 
 def test_other_hosts_can_be_refused(sandbox: Sandbox, confdir: Path, prepared: Path) -> None:

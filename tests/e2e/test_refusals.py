@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -11,7 +14,7 @@ from mitmproxy import http, master
 
 from support.clients import client_of
 from support.proxy import Proxy, running_proxy
-from symphony_auth_proxy.errors import ConfigError, Reason
+from symphony_auth_proxy.errors import ConfigError, Reason, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
 from symphony_auth_proxy.model import Component
 from symphony_auth_proxy.sandbox import Sandbox
@@ -60,6 +63,7 @@ def test_a_refused_login_is_a_503_that_is_not_repeated(
     for _ in range(3):
         answer = echo(sandbox, client)
         assert_answer(answer, 503, Reason.LOGIN_REJECTED)
+        assert answer.json()["details"]["bot"] == "pricing-bot"
         assert int(answer.headers["Retry-After"]) > 30
     logins = [r for r in sandbox.requests if r.path == "/login/pubkey/authenticate"]
     assert len(logins) == 1
@@ -156,6 +160,28 @@ def test_a_large_upload_that_is_refused_is_not_read_to_its_end(
         return  # the connection was closed before the answer could be read
     assert_answer(answer, 403, Reason.UNKNOWN_BOT)
     assert answer.headers["Connection"] == "close"
+
+
+def test_refusals_leave_nothing_behind(
+    sandbox: Sandbox, proxy: Proxy, client: httpx.Client
+) -> None:
+    """Neither an error's traceback nor the last words to a client may hold its flow."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+
+    def flows() -> int:
+        gc.collect()
+        return sum(type(one) is http.HTTPFlow for one in gc.get_objects())
+
+    url = sandbox.url(Component.AGENT) + ECHO
+    proxy.addon.state.trouble = SymphonyAuthProxyError("as with an unsafe option")
+    before = flows()
+    for _ in range(20):
+        assert client.post(url, json={}).status_code == 503
+        with suppress(httpx.TransportError):  # the connection is closed under the upload
+            client.post(url, content=chunks())
+    assert flows() - before <= 4
 
 
 def test_a_configuration_that_cannot_be_used_starts_nothing(confdir: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from support.clients import client_of
 from support.proxy import running_proxy
@@ -35,7 +36,11 @@ def test_requests_in_flight_are_finished_before_the_proxy_stops(
     assert len(answers[0].json()["message"]) == 500_000
 
 
-def test_a_long_poll_is_told_to_come_back(sandbox: Sandbox, confdir: Path, prepared: Path) -> None:
+@pytest.mark.parametrize("healed", [False, True])
+def test_a_long_poll_is_told_to_come_back(
+    sandbox: Sandbox, confdir: Path, prepared: Path, healed: bool
+) -> None:
+    """Also one that was sent a second time after its session had died."""
     config = prepared / "short-drain.yaml"
     config.write_text(
         sandbox.config.read_text().replace("authProxy:\n", "authProxy:\n  drainSeconds: 0.2\n")
@@ -48,9 +53,14 @@ def test_a_long_poll_is_told_to_come_back(sandbox: Sandbox, confdir: Path, prepa
         def read() -> None:
             answers.append(client.post(f"{feeds}/{feed}/read", json={"ackId": ""}))
 
+        if healed:
+            sandbox.revoke("pricing-bot")
         reader = threading.Thread(target=read)
         reader.start()
-        sandbox.wait_for(lambda arrived: any(r.path.endswith("/read") for r in arrived))
+        reads = 2 if healed else 1
+        sandbox.wait_for(
+            lambda arrived: len([r for r in arrived if r.path.endswith("/read")]) == reads
+        )
         proxy.stop()
         reader.join(20)
     [answer] = answers

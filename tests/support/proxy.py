@@ -75,7 +75,7 @@ def running_proxy(
     """Start our own lean proxy. `prepare` may add addons before it runs."""
     run = runner.Run(
         config=str(config),
-        listen=Origin(listen_host, 0),
+        listen=Origin("127.0.0.1", 0),
         confdir=str(confdir),
         modes=modes,
         options=options or {},
@@ -84,6 +84,8 @@ def running_proxy(
 
     async def main() -> None:
         proxy, addon = runner.build(run)
+        # Our own runner refuses other addresses; stock tools do not.
+        proxy.options.update(listen_host=listen_host)
         if prepare is not None:
             prepare(proxy, addon)
         loop = asyncio.get_running_loop()

@@ -377,27 +377,3 @@ def test_a_caller_that_leaves_takes_the_connection_along():
         return caller.cancelled()
 
     assert run(main())
-
-
-def test_closing_the_transport_ends_what_is_under_way():
-    async def main():
-        begun = asyncio.Event()
-
-        async def watch(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            begun.set()
-            await reader.read()
-
-        sender = transport()
-
-        async def close_when_begun() -> None:
-            await begun.wait()
-            await sender.aclose()
-
-        async with listening(watch, server_context()) as port, asyncio.TaskGroup() as group:
-            group.create_task(close_when_begun())
-            with pytest.raises(Unreachable) as caught:
-                await sender.send(login(port))
-        return caught.value.trouble
-
-    assert run(main()) is Trouble.CLOSED

@@ -20,6 +20,7 @@ from symphony_auth_proxy.core.decisions import (
 )
 from symphony_auth_proxy.core.headers import BOT_HEADER
 from symphony_auth_proxy.core.routing import Routes
+from symphony_auth_proxy.model import Origin
 
 
 @click.command()
@@ -49,7 +50,7 @@ def explain(url: str, config_path: Path | None, method: str, bot: str | None) ->
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = [(BOT_HEADER, bot)] if bot is not None else []
     decision = Routes(settings).decide(
-        Destination(host, port, parts.scheme, authorities=(f"{host}:{port}",)),
+        Destination(host, port, parts.scheme, authorities=(str(Origin(host, port)),)),
         Request(method.upper(), target, headers),
     )
     match decision:

@@ -336,10 +336,7 @@ def _brings_own_credentials(request: Request, policy: ClientTokens) -> Untouched
     own = any(
         is_token_header(name) and not is_placeholder(value) for name, value in request.headers
     )
-    cookies = ";".join(request.values("cookie"))
-    own = (
-        own or re.search(r"(?:^|;)\s*(?:\[sealed |(?:skey|kmsession)=[^;\s])", cookies) is not None
-    )
+    own = own or any(_SESSION_COOKIE.search(value) for value in request.values("cookie"))
     if not own or policy is ClientTokens.REPLACE:
         return None
     if policy is ClientTokens.REFUSE:

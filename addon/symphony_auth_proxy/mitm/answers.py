@@ -36,11 +36,11 @@ _PROXY_ERRORS = {
 }
 
 
-def answer(error: SymphonyAuthProxyError, *, bot: str | None = None) -> http.Response:
+def answer(error: SymphonyAuthProxyError) -> http.Response:
     """Turn an error into the response that a client gets."""
     details: dict[str, object] = {"reason": str(error.reason)}
-    if bot is not None:
-        details["bot"] = bot
+    if error.bot is not None:
+        details["bot"] = error.bot
     if hint := error.hint():
         details["hint"] = hint
     body = {"code": error.status, "message": str(error), "details": details}

@@ -92,5 +92,6 @@ def plan_response(response: http.Response, *, secret: bool, hold: bool) -> None:
 def resendable_body(request: http.Request) -> bytes | None:
     """The whole request body, or None when it is not in hand."""
     if isinstance(request.stream, KeptCopy):
-        return request.stream.whole
+        # HTTP/2 may end a request with its headers: then nothing was streamed.
+        return request.raw_content if request.stream.whole is None else request.stream.whole
     return None if request.stream else request.raw_content

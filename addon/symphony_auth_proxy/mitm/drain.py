@@ -34,6 +34,7 @@ async def drain(proxyserver: Proxyserver, requests: Requests, seconds: float) ->
             for connection, io in list(handler.transports.items()):
                 if connection is not handler.client and io.writer is not None:
                     io.writer.close()
+        requests.resends.interrupt()
         await _idle(proxyserver, requests, _LAST_SECONDS)
 
 

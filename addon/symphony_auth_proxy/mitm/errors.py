@@ -35,7 +35,7 @@ class ErrorPages:
         if isinstance(event, RefusedBySeal):
             return answer(event.error)
         if flow is not None and flow in self._state.last_words:
-            return answer(self._state.last_words[flow])
+            return self._state.last_words[flow]
         status = event.code.http_status_code()
         if status is None:
             return None

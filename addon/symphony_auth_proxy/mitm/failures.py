@@ -39,16 +39,33 @@ def draining() -> SymphonyAuthProxyError:
 
 
 def internal(error: BaseException) -> SymphonyAuthProxyError:
-    """An answer for what should not have happened. Only the place is logged: the message
-    of an unforeseen exception may quote what it failed on."""
+    """Refuse a request over what should not have happened, before it was sent or after
+    Symphony refused it."""
+    return SymphonyAuthProxyError(
+        "the proxy failed on this request, which was not carried out",
+        reason=Reason.INTERNAL,
+        hint=f"please report it: {_note(error)}",
+        retry_after=1,
+    )
+
+
+def internal_after_answer(error: BaseException) -> SymphonyAuthProxyError:
+    """The same when Symphony has answered already: what was asked for may have been done, so
+    nobody is told to try again."""
+    return SymphonyAuthProxyError(
+        "the proxy failed on Symphony's answer to this request",
+        status=502,
+        reason=Reason.INTERNAL,
+        hint=f"see whether it was done; please report {_note(error)}",
+    )
+
+
+def _note(error: BaseException) -> str:
+    """Log the place, and name the kind. No more: the message of an unforeseen exception may
+    quote what it failed on."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
     logger.warning("A hook failed: %s at %s", type(error).__name__, place)
-    return SymphonyAuthProxyError(
-        "the proxy failed on this request and did not send it",
-        reason=Reason.INTERNAL,
-        hint=f"please report it: {type(error).__name__}",
-        retry_after=1,
-    )
+    return type(error).__name__

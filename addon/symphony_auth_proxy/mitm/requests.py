@@ -6,12 +6,14 @@ secrets are sealed (see `seal`) as the first thing in each hook.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import ctx, http
 from mitmproxy.net.http.url import hostport
-from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode
 
 from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.decisions import (
@@ -36,13 +38,18 @@ from symphony_auth_proxy.mitm.bodies import (
     plan_response,
     resendable_body,
 )
-from symphony_auth_proxy.mitm.failures import NOT_HTTP_REQUEST, draining, internal, refused_host
+from symphony_auth_proxy.mitm.failures import (
+    NOT_HTTP_REQUEST,
+    draining,
+    internal_after_answer,
+    refused_host,
+)
 from symphony_auth_proxy.mitm.permit import Permit, authorities_of, permit_elsewhere
-from symphony_auth_proxy.mitm.resend import resend
+from symphony_auth_proxy.mitm.resend import Resends
 from symphony_auth_proxy.mitm.seal import Seal
 from symphony_auth_proxy.mitm.state import Active, State, fail_closed
 from symphony_auth_proxy.model import Origin, OtherHosts, TokenPair
-from symphony_auth_proxy.provider import Wants
+from symphony_auth_proxy.provider import TokenProvider, Wants
 from symphony_auth_proxy.telemetry import Event
 
 _INVALID = ("Received ", "Invalid request", NOT_HTTP_REQUEST)
@@ -55,6 +62,8 @@ class _Injected:
 
     decision: Inject
     pair: TokenPair
+    provider: TokenProvider
+    """Whose tokens they are: after a reload there is another one."""
 
 
 class Requests:
@@ -65,11 +74,12 @@ class Requests:
         self._known: WeakSet[http.HTTPFlow] = WeakSet()
         self._passed: WeakKeyDictionary[http.HTTPFlow, PassThrough] = WeakKeyDictionary()
         self._injected: WeakKeyDictionary[http.HTTPFlow, _Injected] = WeakKeyDictionary()
-        self._resent: WeakSet[http.HTTPFlow] = WeakSet()
+        self.resends = Resends()
 
     @fail_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         arrived = self.state.clock.monotonic()
+        self._forget(flow)
         asked = Request(flow.request.method, flow.request.path, masking.brought_headers(flow))
         seal = masking.seal_request(flow)
         if flow.error is not None:
@@ -87,6 +97,8 @@ class Requests:
                 if active.settings.other_hosts is OtherHosts.REFUSE:
                     raise refused_host(flow.request.host)
                 seal.permits = permit_elsewhere
+                if (corporate := active.settings.proxy) is not None and _is_regular(flow):
+                    flow.server_conn.via = ("http", (corporate.host, corporate.port))
                 plan_request(flow.request, secret=False)
             case PassThrough(origin=origin, proxy=proxy):
                 assert origin is not None
@@ -102,19 +114,20 @@ class Requests:
                 self._refuse_in_trouble(flow)
                 await self._inject(flow, active, decision, seal, arrived)
                 _send_to(flow, origin, proxy is not None and ("http", (proxy.host, proxy.port)))
-                if flow not in self._resent:  # else its body is in hand already
+                if flow not in self.resends:  # else its body is in hand already
                     plan_request(flow.request, secret=False)
 
     async def _inject(
         self, flow: http.HTTPFlow, active: Active, decision: Inject, seal: Seal, arrived: float
     ) -> None:
         wants = Wants.BOTH if decision.key_manager is KeyManagerToken.REQUIRED else Wants.SESSION
-        pair = await active.provider.get(decision.bot, wants, arrived=arrived)
+        with _of_bot(decision.bot):
+            pair = await active.provider.get(decision.bot, wants, arrived=arrived)
         if decision.key_manager is KeyManagerToken.NEVER:
             pair = TokenPair(pair.bot, pair.session)
         masking.show_tokens(flow, seal, pair)
         seal.permits = Permit(self.state, active, decision, decision.origin)
-        self._injected[flow] = _Injected(decision, pair)
+        self._injected[flow] = _Injected(decision, pair, active.provider)
         self.state.telemetry.record(
             Event.INJECTED,
             bot=decision.bot,
@@ -131,7 +144,7 @@ class Requests:
         try:
             self._judge(flow)
         except Exception as error:  # noqa: BLE001 (an answer that was not looked at stays here)
-            failure = internal(error)
+            failure = internal_after_answer(error)
             flow.response = answer(failure)
             self.state.cut_off(flow, failure)
 
@@ -142,18 +155,17 @@ class Requests:
         secret = passed is not None and passed.carries_credentials
         masking.seal_response(flow, injected=given is not None, ours=passed is not None)
         verdict = self._verdict(flow)
-        if given is not None and (active := self.state.active) is not None:
-            if verdict is Verdict.ACCEPTED:
-                active.provider.accepted(given.pair, given.decision.component)
-            elif verdict is Verdict.REFUSED:
-                active.provider.refused(given.pair, given.decision.component)
-        plan_response(flow.response, secret=secret, hold=flow in self._resent)
+        if given is not None and verdict is Verdict.ACCEPTED:
+            given.provider.accepted(given.pair, given.decision.component)
+        elif given is not None and verdict is Verdict.REFUSED:
+            given.provider.refused(given.pair, given.decision.component)
+        plan_response(flow.response, secret=secret, hold=flow in self.resends)
 
     def _verdict(self, flow: http.HTTPFlow) -> Verdict:
         if flow not in self._injected or flow.response is None:
             return Verdict.SILENT
         resendable = (
-            flow not in self._resent
+            flow not in self.resends
             and can_be_held(flow.response)
             and resendable_body(flow.request) is not None
         )
@@ -165,7 +177,7 @@ class Requests:
         if given is None or flow.response is None or self._verdict(flow) is not Verdict.RESEND:
             return
         if flow.response.stream:  # it grew too long to hold, and is on its way to the client
-            self._active().provider.refused(given.pair, given.decision.component)
+            given.provider.refused(given.pair, given.decision.component)
         else:
             await self._heal(flow, given)
 
@@ -178,23 +190,32 @@ class Requests:
     async def _heal(self, flow: http.HTTPFlow, given: _Injected) -> None:
         """Get new tokens and send the request once more. A refresh that fails answers
         503, which every SDK retries; a 401 from here would make each of them log in."""
-        active = self._active()
         now = self.state.clock.monotonic()
-        pair = await active.provider.renew(given.pair, given.decision.component, arrived=now)
+        with _of_bot(given.decision.bot):
+            pair = await given.provider.renew(given.pair, given.decision.component, arrived=now)
         body = resendable_body(flow.request)
         if pair is None or body is None:
             return
-        answered = await resend(flow, body, self._resent)
+        answered = await self.resends.send(flow, body)
         result = "failed" if answered is None else str(answered.status_code)
         self.state.telemetry.record(Event.RESENT, bot=given.decision.bot, result=result)
+        if answered is None and self.state.draining:
+            raise draining()
         if answered is None:
             raise SymphonyAuthProxyError(
-                "Symphony could not be reached for the second attempt",
+                "new tokens were got, but Symphony did not answer the second attempt",
                 status=502,
                 reason=Reason.UPSTREAM_UNREACHABLE,
+                hint="try again; if it stays, check the network between here and Symphony",
                 retry_after=1,
             )
         flow.response = answered
+
+    def _forget(self, flow: http.HTTPFlow) -> None:
+        """Begin anew: a replay uses the flow that was there before."""
+        self._passed.pop(flow, None)
+        self._injected.pop(flow, None)
+        self.state.forget(flow)
 
     def in_flight(self) -> int:
         """Count the requests whose answer has not been handed to the connection yet."""
@@ -218,7 +239,7 @@ class Requests:
             )
         if self.state.trouble is not None:
             raise self.state.trouble
-        if self.state.draining:
+        if self.state.draining and flow not in self.resends:
             raise draining()
         listen = flow.client_conn.proxy_mode.listen_host(ctx.options.listen_host)
         if not is_loopback(listen):
@@ -229,6 +250,20 @@ class Requests:
                 reason=Reason.CLIENTS_REQUIRED,
                 hint="start it with --listen-host 127.0.0.1",
             )
+
+
+@contextmanager
+def _of_bot(bot: str) -> Iterator[None]:
+    """Say whose trouble it is."""
+    try:
+        yield
+    except SymphonyAuthProxyError as error:
+        error.bot = bot
+        raise
+
+
+def _is_regular(flow: http.HTTPFlow) -> bool:
+    return isinstance(flow.client_conn.proxy_mode, RegularMode)
 
 
 def _destination(flow: http.HTTPFlow) -> Destination:

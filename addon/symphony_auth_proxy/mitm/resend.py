@@ -20,35 +20,54 @@ from symphony_auth_proxy.mitm.seal import attach, seal_of
 _TIMEOUT_SECONDS = 300.0
 
 
-async def resend(
-    flow: http.HTTPFlow, body: bytes, resent: WeakSet[http.HTTPFlow]
-) -> http.Response | None:
-    """Send the request of `flow` again. Returns the whole answer, or None if none came.
+class Resends:
+    """The second attempts of one addon."""
 
-    `resent`: where the copy is remembered, so that it is never sent a third time.
-    """
-    again: http.HTTPFlow = flow.copy()
-    again.response = again.error = None
-    again.is_replay = "request"
-    again.request.raw_content = body
-    seal = seal_of(flow)
-    assert seal is not None
-    copied = dataclasses.replace(seal, brought=list(seal.brought), answered=[])
-    attach(again, copied)
-    resent.add(again)
+    def __init__(self) -> None:
+        self._copies: WeakSet[http.HTTPFlow] = WeakSet()
+        self._running: set[ReplayHandler] = set()
 
-    # Held however long it gets: with this option it would begin to stream, and be lost.
-    options = copy.deepcopy(ctx.options)
-    options.update(stream_large_bodies=None)
-    handler = ReplayHandler(again, options)
-    try:
-        async with asyncio.timeout(_TIMEOUT_SECONDS):
-            await handler.replay()
-    except TimeoutError:
-        return None
-    finally:
-        for transport in handler.transports.values():
-            if transport.handler is not None:
-                transport.handler.cancel()
-    seal.answered = copied.answered
-    return again.response
+    def __contains__(self, flow: http.HTTPFlow) -> bool:
+        """Whether a flow is such an attempt; it is never sent a third time."""
+        return flow in self._copies
+
+    async def send(self, flow: http.HTTPFlow, body: bytes) -> http.Response | None:
+        """Send the request of `flow` again. Returns the whole answer, or None if none came."""
+        again: http.HTTPFlow = flow.copy()
+        again.response = again.error = None
+        again.is_replay = "request"
+        again.request.raw_content = body
+        seal = seal_of(flow)
+        assert seal is not None
+        copied = dataclasses.replace(seal, brought=list(seal.brought), answered=[])
+        attach(again, copied)
+        self._copies.add(again)
+
+        options = copy.deepcopy(ctx.options)
+        options.update(
+            # Held however long it gets: with this option it would begin to stream, and be lost.
+            stream_large_bodies=None,
+            # Replays look at the first mode only, which may be another listener's.
+            mode=[flow.client_conn.proxy_mode.full_spec],
+        )
+        handler = ReplayHandler(again, options)
+        self._running.add(handler)
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                await handler.replay()
+        except TimeoutError:
+            return None
+        finally:
+            self._running.discard(handler)
+            for transport in handler.transports.values():
+                if transport.handler is not None:
+                    transport.handler.cancel()
+        seal.answered = copied.answered
+        return again.response
+
+    def interrupt(self) -> None:
+        """Let those under way end without an answer."""
+        for handler in list(self._running):
+            for transport in list(handler.transports.values()):
+                if transport.writer is not None:
+                    transport.writer.close()

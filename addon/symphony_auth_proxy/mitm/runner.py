@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.tools.web.master import WebMaster
 
 from symphony_auth_proxy.core.addresses import is_loopback
-from symphony_auth_proxy.errors import ConfigError, Problem
+from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
 from symphony_auth_proxy.model import Origin
 
@@ -120,25 +122,56 @@ def check_modes(modes: Sequence[str]) -> list[Problem]:
 def raise_file_limit() -> None:
     """Allow as many open files as the system grants: each client connection needs two, and
     many systems start with 1,024."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
+    try:
         import resource  # noqa: PLC0415 (not on Windows)
-
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS names a limit (unlimited) that it then does not accept; its own is 10,240.
+    for wanted in (most, 65_536, 10_240):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            return
 
 
 async def serve(run: Run, *, ready: Callable[[Started], None]) -> None:
     """Run until SIGTERM or SIGINT, then drain. A second signal ends it at once.
 
-    `ready` is called once the listeners are open. Raises ConfigError.
+    `ready` is called once the listeners are open. Raises ConfigError, and
+    SymphonyAuthProxyError when a port is taken.
     """
-    if problems := check_modes(run.modes):
-        raise ConfigError(problems)
     raise_file_limit()
+    if any(_uses_listen(mode) for mode in run.modes):
+        _require_free("--listen", run.listen)
+    if run.screen is Screen.WEB:
+        _require_free("--web-port", Origin("127.0.0.1", run.web_port))
     proxy, addon = build(run)
     proxy.addons.add(_Ready(lambda: ready(Started.of(proxy, addon))))
     _handle_signals(proxy)
     await proxy.run()
+
+
+def _uses_listen(mode: str) -> bool:
+    """Whether a mode has no port of its own, as in `regular@8081`."""
+    with contextlib.suppress(ValueError):
+        return mode_specs.ProxyMode.parse(mode).custom_listen_port is None
+    return False
+
+
+def _require_free(option: str, place: Origin) -> None:
+    """Find out before mitmproxy does: its advice names options that are not ours."""
+    try:
+        with socket.create_server((place.host, place.port), family=_family(place)):
+            pass
+    except OSError as error:
+        raise SymphonyAuthProxyError(
+            f"cannot listen on {place}: {os.strerror(error.errno or 0)}",
+            hint=f"stop what listens there, or choose another port with {option}",
+        ) from error
+
+
+def _family(place: Origin) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in place.host else socket.AF_INET
 
 
 def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
@@ -146,19 +179,24 @@ def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
     opts = options.Options()
     addon = SymphonyAuth()
     proxy = _master(run.screen, opts, addon)
-    # The values that the addon needs to find in place when it is configured.
-    opts.update(
-        confdir=run.confdir,
-        listen_host=run.listen.host,
-        listen_port=run.listen.port,
-        mode=list(run.modes),
-    )
-    if run.screen is Screen.WEB:
-        opts.update(web_port=run.web_port, web_open_browser=sys.stdout.isatty())
     try:
+        # The values that the addon needs to find in place when it is configured.
+        opts.update(
+            confdir=run.confdir,
+            listen_host=run.listen.host,
+            listen_port=run.listen.port,
+            mode=list(run.modes),
+        )
+        if run.screen is Screen.WEB:
+            opts.update(web_port=run.web_port, web_open_browser=sys.stdout.isatty())
         opts.set(*(f"{name}={value}" for name, value in run.options.items()))
     except exceptions.OptionsError as error:
-        raise ConfigError([Problem("--set", str(error))]) from error
+        raise ConfigError([Problem("--mode or --set", str(error))]) from error
+    problems = check_modes(opts.mode)
+    if not is_loopback(opts.listen_host):
+        problems.append(Problem("--set listen_host", "must be loopback; else it needs `clients`"))
+    if problems:
+        raise ConfigError(problems)
     opts.update(symphony_config=run.config)
     if addon.state.trouble is not None:
         raise addon.state.trouble

@@ -15,7 +15,7 @@ from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.answers import answer
 from symphony_auth_proxy.mitm.bodies import declared_length, has_body
-from symphony_auth_proxy.mitm.failures import internal
+from symphony_auth_proxy.mitm.failures import internal, internal_after_answer
 from symphony_auth_proxy.model import Settings
 from symphony_auth_proxy.provider import TokenProvider
 from symphony_auth_proxy.telemetry import Event, Telemetry
@@ -44,10 +44,10 @@ class State:
     trouble: SymphonyAuthProxyError | None = None
     """Why no Symphony request is served, in spite of a good configuration or without one."""
     draining: bool = False
-    last_words: WeakKeyDictionary[http.HTTPFlow, SymphonyAuthProxyError] = field(
+    last_words: WeakKeyDictionary[http.HTTPFlow, http.Response] = field(
         default_factory=WeakKeyDictionary
     )
-    """Refusals of flows whose connection is closed instead of reading their body."""
+    """Answers to flows whose connection is closed instead of reading their body."""
     refused: WeakSet[http.HTTPFlow] = field(default_factory=WeakSet)
     verified: WeakSet[connection.Server] = field(default_factory=WeakSet)
     """Connections whose certificate was asked to be verified when they were made."""
@@ -66,8 +66,13 @@ class State:
 
     def cut_off(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
         """Answer, and close the connection: whatever still comes is not waited for."""
-        self.last_words[flow] = error
+        self.last_words[flow] = answer(error)
         flow.kill()
+
+    def forget(self, flow: http.HTTPFlow) -> None:
+        """Begin anew with a flow that is replayed."""
+        self.refused.discard(flow)
+        self.last_words.pop(flow, None)
 
 
 class HasState(Protocol):
@@ -89,9 +94,11 @@ def fail_closed[H: HasState](
         try:
             await hook(self, flow)
         except SymphonyAuthProxyError as error:
-            self.state.refuse(flow, error)
+            # An error may be shared by many requests, and its traceback would hold them all.
+            self.state.refuse(flow, error.with_traceback(None))
         except BaseException as error:
-            self.state.refuse(flow, internal(error))
+            done = flow.response is not None and flow.response.status_code != 401
+            self.state.refuse(flow, internal_after_answer(error) if done else internal(error))
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
 

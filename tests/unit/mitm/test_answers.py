@@ -12,7 +12,8 @@ from symphony_auth_proxy.mitm.answers import answer
 
 def test_an_answer_has_symphonys_fields_and_ours() -> None:
     error = LoginUnavailable("the pod is down", hint="wait", retry_after=2.2)
-    made = answer(error, bot="pricing-bot")
+    error.bot = "pricing-bot"
+    made = answer(error)
     assert made.status_code == 503
     assert json.loads(made.text or "") == {
         "code": 503,

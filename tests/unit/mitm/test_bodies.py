@@ -43,12 +43,21 @@ def test_small_requests_are_held_large_ones_stream() -> None:
 
 def test_a_chunked_request_streams_and_is_kept_beside() -> None:
     chunked = request(transfer_encoding="chunked")
+    chunked.raw_content = None  # as long as it streams
     plan_request(chunked, secret=False)
     assert isinstance(chunked.stream, KeptCopy)
     assert resendable_body(chunked) is None, "it has not ended yet"
     assert chunked.stream(b"abc") == b"abc"
     chunked.stream(b"")
     assert resendable_body(chunked) == b"abc"
+
+
+def test_an_http2_request_that_ends_with_its_headers_can_be_sent_again() -> None:
+    bodiless = request()
+    bodiless.http_version = "HTTP/2.0"
+    plan_request(bodiless, secret=False)
+    bodiless.raw_content = b""  # mitmproxy streams nothing when nothing follows
+    assert resendable_body(bodiless) == b""
 
 
 def test_bodies_of_logins_always_stream() -> None:

@@ -48,7 +48,16 @@ def test_with_a_screen_ours_stands_before_rewriters_and_sinks(sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("ssl_insecure", "true"), ("proxy_debug", "true"), ("nonsense", "x=y")]
+    ("name", "value"),
+    [
+        ("ssl_insecure", "true"),
+        ("proxy_debug", "true"),
+        ("validate_inbound_headers", "false"),
+        ("tls_version_server_min", "TLS1"),
+        ("listen_host", "0.0.0.0"),
+        ("mode", "socks5"),
+        ("nonsense", "x=y"),
+    ],
 )
 def test_options_that_would_leak_tokens_refuse_to_start(
     sandbox: Sandbox, name: str, value: str
