@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from pki import company_ca, rsa_key
+from support.environments import program
 from symphony_auth_proxy.certificates import (
     certificates_pem,
     common_name,
@@ -34,7 +34,7 @@ PASSWORD = Secret("pass wörd")
 def openssl(*arguments: str | Path) -> str:
     """Run openssl and return all that it says; fail when it fails."""
     done = subprocess.run(
-        ["openssl", *arguments], capture_output=True, text=True, check=False, timeout=60
+        [program("openssl"), *arguments], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -190,11 +190,13 @@ def test_a_pkcs12_file_is_aes_256_and_opens_in_openssl(tmp_path):
     assert "friendlyName: Pricing-Bot" in text
 
 
-@pytest.mark.skipif(shutil.which("keytool") is None, reason="no Java on this machine")
 def test_a_pkcs12_file_opens_in_java(tmp_path):
     write(tmp_path, p12=pack_p12(bot_certificate(), rsa_key(), Secret("changeit")))
     listing = subprocess.run(
-        ["keytool", "-list", "-keystore", tmp_path / "p12", "-storepass:env", "P12_PASSWORD"],
+        [
+            program("keytool"),
+            *("-list", "-keystore", tmp_path / "p12", "-storepass:env", "P12_PASSWORD"),
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pki import client_certificate, company_ca, rsa_key
+from support.environments import program
 from symphony_auth_proxy.certificates import (
     certificates_pem,
     csr_pem,
@@ -373,7 +374,7 @@ def _outdated_p12(directory: Path) -> Path:
     pem = save(directory / "both.pem", LEAF + KEY)
     subprocess.run(
         [
-            *("openssl", "pkcs12", "-export", "-legacy", "-in", pem),
+            *(program("openssl"), "pkcs12", "-export", "-legacy", "-in", pem),
             *("-out", directory / "old.p12", "-passout", f"pass:{PASSWORD.reveal()}"),
         ],
         check=True,

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pki import rsa_key
+from support.environments import program
 from symphony_auth_proxy import certificates
 from symphony_auth_proxy.cli.keys import (
     KEY_PASSWORD_VARIABLE,
@@ -51,7 +52,7 @@ def done(*arguments: str, typed: str = "") -> str:
 
 def openssl(*arguments: str) -> str:
     finished = subprocess.run(
-        ["openssl", *arguments], capture_output=True, text=True, check=True, timeout=60
+        [program("openssl"), *arguments], capture_output=True, text=True, check=True, timeout=60
     )
     return finished.stdout + finished.stderr
 
