@@ -54,11 +54,13 @@ class Connections:
         if active.routes.serves(host, port):
             return
         if active.settings.other_hosts is OtherHosts.REFUSE:
-            flow.response = answer(refused_host(host))
+            refusal = refused_host(host)
         elif _is_forbidden_literal(host) or self._is_own_listener(host, port):
-            flow.response = answer(refused_address(host))
-        if flow.response is not None:
-            self.state.telemetry.record(Event.REFUSED, reason=Reason.HOST_REFUSED, host=host)
+            refusal = refused_address(host)
+        else:
+            return
+        flow.response = answer(refusal)
+        self.state.telemetry.record(Event.REFUSED, reason=refusal.reason, host=host)
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         """Send foreign tunnels through the corporate proxy, and relay what is no TLS."""
