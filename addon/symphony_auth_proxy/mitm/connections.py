@@ -17,6 +17,7 @@ import ipaddress
 import socket
 
 from mitmproxy import connection, ctx, http, tls
+from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import layer, layers, server_hooks
 from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
@@ -73,7 +74,7 @@ class Connections:
             return
         proxy = active.settings.proxy
         if proxy is not None and isinstance(parent, HttpStream):
-            context.server.via = ("http", (proxy.host, proxy.port))
+            context.server.via = through(proxy)
             nextlayer.layer = HttpUpstreamProxy.make(context, send_connect=True)[0]
         elif (data := nextlayer.data_client()) and not starts_like_tls_record(data[:3]):
             nextlayer.layer = layers.TCPLayer(context, ignore=True)
@@ -196,6 +197,11 @@ def _is_local(host: str) -> bool:
 def _listeners() -> list[connection.Address]:
     proxyserver = ctx.master.addons.get("proxyserver")
     return [] if proxyserver is None else proxyserver.listen_addrs()
+
+
+def through(proxy: UpstreamProxy) -> ServerSpec:
+    """Name a corporate proxy as mitmproxy does."""
+    return ("http", (proxy.host, proxy.port))
 
 
 def _close(client: connection.Client, end: connection.Connection) -> None:

@@ -38,6 +38,7 @@ from symphony_auth_proxy.mitm.bodies import (
     plan_response,
     resendable_body,
 )
+from symphony_auth_proxy.mitm.connections import through
 from symphony_auth_proxy.mitm.failures import (
     NOT_HTTP_REQUEST,
     draining,
@@ -48,7 +49,7 @@ from symphony_auth_proxy.mitm.permit import Permit, authorities_of, permit_elsew
 from symphony_auth_proxy.mitm.resend import Resends
 from symphony_auth_proxy.mitm.seal import Seal
 from symphony_auth_proxy.mitm.state import Active, State, fail_closed
-from symphony_auth_proxy.model import Origin, OtherHosts, TokenPair
+from symphony_auth_proxy.model import Origin, OtherHosts, TokenPair, UpstreamProxy
 from symphony_auth_proxy.provider import TokenProvider, Wants
 from symphony_auth_proxy.telemetry import Event
 
@@ -98,13 +99,13 @@ class Requests:
                     raise refused_host(flow.request.host)
                 seal.permits = permit_elsewhere
                 if (corporate := active.settings.proxy) is not None and _is_regular(flow):
-                    flow.server_conn.via = ("http", (corporate.host, corporate.port))
+                    flow.server_conn.via = through(corporate)
                 plan_request(flow.request, secret=False)
             case PassThrough(origin=origin, proxy=proxy):
                 assert origin is not None
                 self._refuse_in_trouble(flow)
                 seal.permits = Permit(self.state, active, decision, origin)
-                _send_to(flow, origin, proxy is not None and ("http", (proxy.host, proxy.port)))
+                _send_to(flow, origin, proxy)
                 self._passed[flow] = decision
                 self.state.telemetry.record(
                     Event.PASSED, host=origin.host, reason=decision.why.name.lower()
@@ -113,7 +114,7 @@ class Requests:
             case Inject(origin=origin, proxy=proxy):
                 self._refuse_in_trouble(flow)
                 await self._inject(flow, active, decision, seal, arrived)
-                _send_to(flow, origin, proxy is not None and ("http", (proxy.host, proxy.port)))
+                _send_to(flow, origin, proxy)
                 if flow not in self.resends:  # else its body is in hand already
                     plan_request(flow.request, secret=False)
 
@@ -283,7 +284,7 @@ def _names_this_machine(authority: str) -> bool:
     return is_loopback(host.strip("[]"))
 
 
-def _send_to(flow: http.HTTPFlow, origin: Origin, via: object) -> None:
+def _send_to(flow: http.HTTPFlow, origin: Origin, proxy: UpstreamProxy | None) -> None:
     """Point the flow at the canonical https origin; http is upgraded by this."""
     request = flow.request
     request.scheme = "https"
@@ -293,5 +294,5 @@ def _send_to(flow: http.HTTPFlow, origin: Origin, via: object) -> None:
         request.port = origin.port
     if not request.is_http2:
         request.authority = ""
-    if via:
-        flow.server_conn.via = via  # type: ignore[assignment]
+    if proxy is not None:
+        flow.server_conn.via = through(proxy)
