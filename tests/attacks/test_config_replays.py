@@ -159,7 +159,8 @@ def test_a_persons_call_that_is_sent_again_at_once_is_still_theirs(
     symphony.requests.clear()
     _replay(proxy, flow)
     assert symphony.values("sessionToken") == ["of-a-person"]
-    assert b"?token=query-of-a-person " in symphony.requests[0]
+    (call,) = symphony.calls
+    assert b"?token=query-of-a-person " in call
     assert symphony.with_tokens == []
 
 
