@@ -1,17 +1,22 @@
-"""What the provider keeps for one bot: a line for each kind of token, and what both share."""
+"""What the provider keeps for one account: a line for each kind of token, and what both share.
+
+An account is a bot, or a user on whose behalf a bot's extension app calls.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from symphony_auth_proxy.auth import OnBehalfOfLogin
 from symphony_auth_proxy.auth.key_delivery import AgentVersion
-from symphony_auth_proxy.core.freshness import State
+from symphony_auth_proxy.core.freshness import Life, State
 from symphony_auth_proxy.core.slot import Slot
 from symphony_auth_proxy.keyring import Keyring
-from symphony_auth_proxy.model import Bot, TokenKind
-from symphony_auth_proxy.telemetry import Telemetry
+from symphony_auth_proxy.model import Bot, LoginMethod, Pod, TokenKind
 
 
 class Wants(StrEnum):
@@ -26,7 +31,7 @@ class Wants(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One bot's token of one kind, and the one login for it that may be under way."""
+    """One account's token of one kind, and the one login for it that may be under way."""
 
     slot: Slot
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -41,6 +46,11 @@ class Line:
         epoch, task = self._flight
         return None if task.done() or epoch != self.slot.epoch else task
 
+    @property
+    def busy(self) -> bool:
+        """Whether a login runs, be it one whose result does not count any more."""
+        return self.flight is not None or self.lock.locked()
+
     def started(self, epoch: int, flight: asyncio.Task[None]) -> None:
         self._flight = (epoch, flight)
 
@@ -50,26 +60,52 @@ class Line:
             self._flight[1].cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """As whom an account logs in, where, and how."""
+
+    pod: Pod
+    method: LoginMethod
+
+    @classmethod
+    def of(cls, bot: Bot | None, user: str | None) -> Identity | None:
+        """What the configuration says about an account; None: nothing."""
+        if bot is None:
+            return None
+        if user is None:
+            return cls(bot.pod, bot.method)
+        if bot.app is None:
+            return None
+        return cls(bot.pod, OnBehalfOfLogin(bot.app.app_id, user, bot.app.credentials))
+
+
 @dataclass(slots=True, eq=False)
 class Account:
-    """Everything known about one bot, but for its tokens' values."""
+    """Everything known about one account, but for its tokens' values."""
 
-    bot: Bot
-    keyring: Keyring
+    bot: str
+    user: str | None
     session: Line
     key_manager: Line
+    identity: Identity | None = None
+    """None: the configuration does not name the account any more."""
+    keyring: Keyring | None = None
+    """Of the identity; users of one app share one."""
     simplified: bool | None = None
     """What the last session token says about Simplified Key Delivery; None: no token yet."""
     agent: tuple[AgentVersion, float] | None = None
     """The agent's version, and the monotonic instant at which it was told."""
+    _waiting: int = 0
 
     @classmethod
-    def of(cls, bot: Bot, telemetry: Telemetry) -> Account:
+    def of(cls, bot: str, user: str | None = None, *, generation: int = 0) -> Account:
+        """An account without identity. `generation`: the last that is not its own any more."""
+        spared = None if user is None else Life()
         return cls(
             bot,
-            Keyring(bot, telemetry),
-            Line(Slot(bot.username, TokenKind.SESSION)),
-            Line(Slot(bot.username, TokenKind.KEY_MANAGER)),
+            user,
+            Line(Slot(bot, TokenKind.SESSION, user, generation)),
+            Line(Slot(bot, TokenKind.KEY_MANAGER, user, exemption=spared)),
         )
 
     @property
@@ -78,6 +114,25 @@ class Account:
 
     def line(self, kind: TokenKind) -> Line:
         return self.session if kind is TokenKind.SESSION else self.key_manager
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Keep the account while a request waits for its tokens."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    @property
+    def waiters(self) -> int:
+        """How many requests wait for its tokens now."""
+        return self._waiting
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody would notice if the account were forgotten, but for a login more."""
+        return not self._waiting and not any(line.busy for line in self.lines)
 
     def needed(self, wants: Wants, now: float) -> tuple[Line, ...]:
         """The lines to have ready next.
@@ -128,8 +183,14 @@ class TokenStatus:
 
 @dataclass(frozen=True, slots=True)
 class BotStatus:
-    """One bot as people may see it."""
+    """One account as people may see it."""
 
     bot: str
     session: TokenStatus
     key_manager: TokenStatus
+    user: str | None = None
+    """On whose behalf; None: the bot itself."""
+    users: int = 0
+    """Of how many users the bot's app keeps sessions."""
+    waiting: int = 0
+    """How many requests wait for tokens of the bot or of these users now."""

@@ -20,8 +20,10 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -48,6 +50,16 @@ _SUBJECT = (
 class CertificateWithKey(NamedTuple):
     certificate: x509.Certificate
     key: RSAPrivateKey
+
+
+class LimitedCa(NamedTuple):
+    """A CA that signs for certain hosts only; see `make_limited_ca`."""
+
+    key: EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    """What signs: it carries the name constraints."""
+    root: x509.Certificate
+    """What clients trust. Its key exists no more."""
 
 
 def make_rsa_key(bits: int = SYMPHONY_KEY_BITS) -> RSAPrivateKey:
@@ -103,6 +115,46 @@ def make_ca(
         .add_extension(_usage(signs_certificates=True), critical=True)
     )
     return CertificateWithKey(builder.sign(key, hashes.SHA256()), key)
+
+
+def make_limited_ca(
+    common_name: str,
+    permitted: Iterable[x509.GeneralName],
+    *,
+    organization: str = "",
+    days: int = 730,
+    valid_from: datetime | None = None,
+) -> LimitedCa:
+    """Make a CA that can sign for the `permitted` names only, and for all names of a kind
+    (DNS, address) of which there is none among them.
+
+    The constraints (RFC 5280 §4.2.1.10) stand in a certificate below the root: a verifier
+    takes a root as it is and need not look at its constraints (RFC 5280 §6.1.1), and Java
+    does not. The root's key signs this once and is forgotten, so that nobody can sign another
+    without. A permitted DNS name includes the names below it.
+    """
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    start = valid_from or datetime.now(UTC) - _CLOCK_TOLERANCE
+    root_name = _name(common_name=common_name, organization=organization)
+    name = _name(common_name=f"{common_name}, limited", organization=organization)
+    from_root = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
+    root, certificate = (
+        _builder(subject, public_key, issuer=root_name, start=start, days=days)
+        .add_extension(from_root, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=length), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        for subject, public_key, length in (
+            (root_name, root_key.public_key(), 1),
+            (name, key.public_key(), 0),
+        )
+    )
+    limited = certificate.add_extension(
+        x509.NameConstraints(permitted_subtrees=list(permitted), excluded_subtrees=None),
+        critical=True,
+    )
+    return LimitedCa(
+        key, limited.sign(root_key, hashes.SHA256()), root.sign(root_key, hashes.SHA256())
+    )
 
 
 def sign_csr(
@@ -187,7 +239,9 @@ def common_name(named: x509.Certificate | x509.CertificateSigningRequest) -> str
     return str(attributes[-1].value) if attributes else ""
 
 
-def private_key_pem(key: RSAPrivateKey, password: Secret | None = None) -> bytes:
+def private_key_pem(
+    key: RSAPrivateKey | EllipticCurvePrivateKey, password: Secret | None = None
+) -> bytes:
     """Return PKCS#8 PEM, encrypted (AES-256, PBKDF2) when there is a password."""
     encryption: serialization.KeySerializationEncryption = (
         serialization.BestAvailableEncryption(password.reveal().encode())
@@ -251,7 +305,7 @@ def _leaf(
 
 def _builder(
     subject: x509.Name,
-    public_key: RSAPublicKey,
+    public_key: CertificatePublicKeyTypes,
     *,
     issuer: x509.Name,
     start: datetime,

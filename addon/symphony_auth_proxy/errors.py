@@ -48,10 +48,14 @@ class Reason(StrEnum):
     UPSTREAM_BROKEN = "upstream_broken"
 
     CLIENTS_REQUIRED = "clients_required"
+    CLIENT_UNKNOWN = "client_unknown"
     CLIENT_TOKEN_REFUSED = "client_token_refused"  # noqa: S105 (a name, not a password)
     CROSS_SITE = "cross_site"
     NOT_GRANTED = "not_granted"
     UNKNOWN_BOT = "unknown_bot"
+    NO_APP = "no_app"
+    PLACEHOLDER_EXPIRED = "placeholder_expired"
+    PLACEHOLDER_WORTHLESS = "placeholder_worthless"
 
 
 class SymphonyAuthProxyError(Exception):
@@ -79,6 +83,8 @@ class SymphonyAuthProxyError(Exception):
         self.retry_after = retry_after
         self.bot: str | None = None
         """Whose trouble it is, once that is known."""
+        self.user: str | None = None
+        """On whose behalf the bot was asked for."""
         self._hint = hint
 
     def hint(self) -> str:

@@ -1,4 +1,4 @@
-"""A bot's key or certificate as it is now: read anew before each login.
+"""A bot's or an app's key or certificate as it is now: read anew before each login.
 
 So a file that was replaced counts at once, without a restart, and one that was replaced by
 something unusable does not: the key that is still in memory goes on, and the audit says so.
@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 
 from symphony_auth_proxy.errors import KeyMaterialError
-from symphony_auth_proxy.keys import KeyMaterial
-from symphony_auth_proxy.model import Bot
+from symphony_auth_proxy.keys import KeyMaterial, KeySource
 from symphony_auth_proxy.telemetry import Event, Telemetry
 
 
 class Keyring:
-    """Holds the last usable key of one bot."""
+    """Holds the last usable key out of one source."""
 
-    def __init__(self, bot: Bot, telemetry: Telemetry) -> None:
+    def __init__(self, bot: str, source: KeySource, telemetry: Telemetry) -> None:
+        """`bot`: whose it is, for the audit."""
+        self.source = source
         self._bot = bot
         self._telemetry = telemetry
         self._held: KeyMaterial | None = None
@@ -29,20 +30,18 @@ class Keyring:
         """
         try:
             # In a thread: reading may hang on a network disk, decrypting takes its time.
-            keys = await asyncio.to_thread(self._bot.method.credentials.load)
+            keys = await asyncio.to_thread(self.source.load)
         except KeyMaterialError as error:
             if self._held is None:
                 raise
             self._telemetry.record(
                 Event.KEY_RELOAD_FAILED,
-                bot=self._bot.username,
+                bot=self._bot,
                 fingerprint=self._held.fingerprint,
                 error=str(error),
             )
             return self._held
         if self._held is not None and self._held.fingerprint != keys.fingerprint:
-            self._telemetry.record(
-                Event.KEY_RELOADED, bot=self._bot.username, fingerprint=keys.fingerprint
-            )
+            self._telemetry.record(Event.KEY_RELOADED, bot=self._bot, fingerprint=keys.fingerprint)
         self._held = keys
         return keys

@@ -1,4 +1,4 @@
-"""Logins: one at a time per bot and kind, each in a task of its own.
+"""Logins: one at a time per account and kind, each in a task of its own.
 
 A login never reports to those who wait for it. It changes the slot, and they look again:
 so a login that was superseded, cancelled or failed cannot hand anybody its exception, and
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, closing
 from pathlib import PurePath
 from random import Random
 from typing import Protocol
@@ -20,6 +20,7 @@ from symphony_auth_proxy.auth.key_delivery import FIRST_WITH_KEY_DELIVERY, agent
 from symphony_auth_proxy.clock import Clock
 from symphony_auth_proxy.core.backoff import Failure
 from symphony_auth_proxy.core.freshness import Life, State
+from symphony_auth_proxy.core.names import key_of
 from symphony_auth_proxy.errors import (
     KeyMaterialError,
     LoginError,
@@ -28,16 +29,19 @@ from symphony_auth_proxy.errors import (
     Reason,
 )
 from symphony_auth_proxy.keys import KeyMaterial
-from symphony_auth_proxy.model import GrantedToken, LoginRequest, LoginResponse, Token
+from symphony_auth_proxy.model import GrantedToken, LoginRequest, LoginResponse, Pod, Token
 from symphony_auth_proxy.stores import TokenStore
 from symphony_auth_proxy.tasks import Tasks
-from symphony_auth_proxy.telemetry import Event, Telemetry
+from symphony_auth_proxy.telemetry import Event, Telemetry, whose
 
 ATTEMPT_BUDGET = 15.0
 """Seconds for one login with all its requests (connect 5, read 10)."""
 
 LOGINS_AT_ONCE = 8
-"""Over all bots: they share one source address, which Symphony throttles as a whole."""
+"""Over all accounts: they share one source address, which Symphony throttles as a whole."""
+
+USERS_AT_ONCE = 6
+"""Of these on behalf of users: however many are called for, bots' logins come through."""
 
 AGENT_INFO_BUDGET = 5.0
 """Seconds for asking the agent's version: a login goes on without an answer."""
@@ -68,7 +72,7 @@ async def converse[T](talk: Generator[LoginRequest, LoginResponse, T], transport
 
 
 class Logins:
-    """Carries out the logins of all bots of one provider."""
+    """Carries out the logins of all accounts of one provider."""
 
     def __init__(
         self,
@@ -81,14 +85,15 @@ class Logins:
         lifetime: float | None,
         random: Random,
     ) -> None:
-        self._transport = transport
+        self.transport = transport
         self._store = store
         self._tasks = tasks
         self._clock = clock
         self._telemetry = telemetry
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._random = random
         self._gate = asyncio.Semaphore(LOGINS_AT_ONCE)
+        self._users_gate = asyncio.Semaphore(USERS_AT_ONCE)
 
     def launch(self, account: Account, line: Line) -> None:
         """Start a login if one should be under way and none is."""
@@ -104,7 +109,12 @@ class Logins:
             self._failed(line, epoch, error, shown)
 
         try:
-            async with line.lock, self._gate, self._tasks.time_limit(ATTEMPT_BUDGET):
+            async with (
+                line.lock,
+                self._admitted(account),
+                self._tasks.time_limit(ATTEMPT_BUDGET),
+            ):
+                assert account.keyring is not None
                 keys = await account.keyring.read()
                 while not line.slot.is_refused(keys.fingerprint, self._clock.monotonic()):
                     shown = keys.fingerprint
@@ -125,27 +135,38 @@ class Logins:
         except Exception as error:  # noqa: BLE001 (else those who wait would start it again, at once and for ever)
             failed(_unavailable(line, f"failed: {_place(error)}", Reason.INTERNAL))
 
+    @asynccontextmanager
+    async def _admitted(self, account: Account) -> AsyncGenerator[None]:
+        if account.user is None:
+            async with self._gate:
+                yield
+        else:
+            async with self._users_gate, self._gate:
+                yield
+
     async def _log_in(self, account: Account, line: Line, epoch: int, keys: KeyMaterial) -> None:
-        slot, bot = line.slot, account.bot
+        slot, identity, key = line.slot, account.identity, key_of(account.bot, account.user)
+        assert identity is not None
         if line is account.key_manager and account.simplified:
-            told = await self._key_delivery_until(account)
+            told = await self._key_delivery_until(account, identity.pod)
             if told is not None:
                 slot.waive(told, epoch)
                 return
         begun = self._clock.monotonic()
         granted = await converse(
-            bot.method.login(slot.kind, bot.pod, keys, self._clock.wall()), self._transport
+            identity.method.login(slot.kind, identity.pod, keys, self._clock.wall()),
+            self.transport,
         )
         now = self._clock.monotonic()
         token = Token(slot.kind, granted.value, slot.next_generation(), now, self._end(granted))
-        await self._store.save(bot.username, token)
+        await self._store.save(key, token)
         life = Life.between(now, token.expires, self._random.random())
         if not slot.publish(token, life, epoch):
-            await self._store.discard(bot.username, slot.kind, token.generation)
+            await self._store.discard(key, slot.kind, token.generation)
             return
         self._telemetry.record(
             Event.LOGIN_SUCCEEDED,
-            bot=bot.username,
+            **whose(slot.bot, slot.user),
             kind=slot.kind,
             generation=token.generation,
             fingerprint=token.value.fingerprint(),
@@ -164,19 +185,19 @@ class Logins:
         if key_manager.state(self._clock.monotonic()) is State.EMPTY:
             self.launch(account, account.key_manager)
 
-    async def _key_delivery_until(self, account: Account) -> float | None:
+    async def _key_delivery_until(self, account: Account, pod: Pod) -> float | None:
         """Until when the agent is known to do without key manager tokens, monotonic.
 
         None: it needs them, or it does not tell.
         """
-        if not account.bot.pod.separate_agent:
+        if not pod.separate_agent:
             return float("inf")
         now = self._clock.monotonic()
         if account.agent is None or now >= account.agent[1] + AGENT_VERSION_LIFE:
             account.agent = None
             try:
                 async with self._tasks.time_limit(AGENT_INFO_BUDGET):
-                    version = await converse(agent_version(account.bot.pod), self._transport)
+                    version = await converse(agent_version(pod), self.transport)
             except (LoginError, TimeoutError):
                 return None
             if version is None:
@@ -190,14 +211,14 @@ class Logins:
         now, wall = self._clock.monotonic(), self._clock.wall()
         if granted.expires_at is not None and granted.expires_at > wall:
             return now + granted.expires_at - wall
-        return None if self._lifetime is None else now + self._lifetime
+        return None if self.lifetime is None else now + self.lifetime
 
     def _failed(self, line: Line, epoch: int, error: Failure, shown: str | None) -> None:
         slot, now, draw = line.slot, self._clock.monotonic(), self._random.random()
         if slot.fail(error, epoch, now=now, draw=draw, key=shown):
             self._telemetry.record(
                 Event.LOGIN_FAILED,
-                bot=slot.bot,
+                **whose(slot.bot, slot.user),
                 kind=slot.kind,
                 reason=error.reason,
                 error=str(error),
@@ -206,7 +227,7 @@ class Logins:
 
 def _unavailable(line: Line, what: str, reason: Reason | None = None) -> LoginUnavailable:
     kind = line.slot.kind.replace("_", " ")
-    return LoginUnavailable(f"the {kind} login of {line.slot.bot} {what}", reason=reason)
+    return LoginUnavailable(f"the {kind} login of {line.slot.owner} {what}", reason=reason)
 
 
 def _place(error: Exception) -> str:

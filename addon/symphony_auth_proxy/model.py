@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from symphony_auth_proxy.keys import ClientCertificate, KeyMaterial, KeySource
+from symphony_auth_proxy.passwords import Password
 from symphony_auth_proxy.secret import Secret
 
 
@@ -164,12 +165,42 @@ class LoginMethod(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class App:
+    """An extension app, through which a pod gives sessions of the users who trust it."""
+
+    app_id: str
+    credentials: KeySource
+    """Its RSA key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bot:
     """One service account and its way to log in."""
 
     username: str
     pod: Pod
     method: LoginMethod
+    listen: Origin | None = None
+    """A listener of its own: whoever comes in there means this bot."""
+    app: App | None = None
+    """For calls on behalf of users of the same pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program that may use the proxy, and what it may use."""
+
+    name: str
+    """Its user name in `Proxy-Authorization`."""
+    password: Password
+    bots: tuple[str, ...] = ()
+    """Usernames of the bots that it may speak as."""
+    on_behalf_of: frozenset[str] | None = frozenset()
+    """Users (usernames or ids, as written in the header) on whose behalf it may call; None:
+    all that trust the app."""
+
+    def may_call_for(self, user: str) -> bool:
+        return self.on_behalf_of is None or user in self.on_behalf_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +223,10 @@ class TokenPair:
     bot: str
     session: Token
     key_manager: Token | None = None
-    """None: not required (Simplified Key Delivery), or not at hand for a pod call."""
+    """None: not required (Simplified Key Delivery, on behalf of a user), or not at hand for
+    a pod call."""
+    user: str | None = None
+    """On whose behalf the bot's extension app got the session; None: it is the bot's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +243,12 @@ class Settings:
     """PEM: the system's CAs and `ssl.trustStore`, for logins and for traffic."""
     proxy: UpstreamProxy | None = None
     """The root's proxy, also the way to hosts that are not Symphony's."""
+    clients: tuple[Client, ...] = ()
+    """Who may use the proxy. Empty: whoever reaches it, which loopback only allows."""
+    answer_logins: bool = False
+    """Whether login calls of these bots are answered here, with placeholders."""
+    admin_listen: Origin | None = None
+    """Where health, readiness and metrics are served; None: nowhere."""
     client_tokens: ClientTokens = ClientTokens.KEEP
     other_hosts: OtherHosts = OtherHosts.PASSTHROUGH
     token_lifetime: float | None = None

@@ -2,7 +2,7 @@
 
 Requests ask for a pair and get one at once while there are good tokens; they wait, never
 longer than their own patience, while there are none. However many ask, one login runs per
-bot and kind, in a task of its own that no caller can take down. What may be handed out and
+account and kind, in a task of its own that no caller can take down. What may be handed out and
 when to log in is decided by `core.slot`; what is sent, by the login methods in `auth`;
 sending is the transport's. Nothing here knows about HTTP proxies.
 
@@ -13,18 +13,21 @@ whoever waits gets what is true when it wakes up.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from random import Random
 
 from symphony_auth_proxy.account import Account, BotStatus, Line, TokenStatus, Wants
+from symphony_auth_proxy.accounts import Accounts, too_late
 from symphony_auth_proxy.clock import Clock, SystemClock
 from symphony_auth_proxy.core.freshness import State
+from symphony_auth_proxy.core.names import key_of
 from symphony_auth_proxy.errors import LoginUnavailable, Reason
 from symphony_auth_proxy.logins import ATTEMPT_BUDGET, Logins, Transport
 from symphony_auth_proxy.model import Bot, Component, Token, TokenPair
 from symphony_auth_proxy.stores import MemoryStore, TokenStore
 from symphony_auth_proxy.tasks import Tasks
-from symphony_auth_proxy.telemetry import Event, Telemetry
+from symphony_auth_proxy.telemetry import Event, Telemetry, whose
 
 __all__ = ["BotStatus", "TokenProvider", "TokenStatus", "Transport", "Wants"]
 
@@ -41,7 +44,8 @@ the machine slept, or its clock was set."""
 
 
 class TokenProvider:
-    """The tokens of all configured bots. Belongs to one event loop."""
+    """The tokens of all configured bots, and of the users on whose behalf their apps call.
+    Belongs to one event loop."""
 
     def __init__(
         self,
@@ -59,7 +63,7 @@ class TokenProvider:
         self._telemetry = telemetry
         self._clock = clock or SystemClock()
         self._store = store or MemoryStore(self._clock)
-        self._accounts = {bot.username: Account.of(bot, telemetry) for bot in bots}
+        self._accounts = Accounts(bots, telemetry, self._forget)
         self._tasks = Tasks(self._clock)
         self._logins = Logins(
             transport,
@@ -71,26 +75,31 @@ class TokenProvider:
             random=random or Random(),  # noqa: S311 (jitter, not cryptography)
         )
         self._offset = self._clock.wall() - self._clock.monotonic()
+        self._starting: asyncio.Task[None] | None = None
         self._closed = False
 
     # For requests.
 
-    async def get(self, bot: str, wants: Wants, *, arrived: float) -> TokenPair:
+    async def get(
+        self, bot: str, wants: Wants, *, arrived: float, user: str | None = None
+    ) -> TokenPair:
         """Return the tokens for one request, which `arrived` at that monotonic instant.
 
+        `user`: on whose behalf, a username or an id; there is a session token only, then,
+        which the bot's app gets.
         Waits for a login until 10 s after the arrival. Raises LoginError, with
         `retry_after`, and KeyMaterialError.
         """
-        account = self._accounts[bot]
-        deadline = arrived + PATIENCE
+        account = self._accounts.obtain(bot, user)
+        with account.waiting():
+            return await self._get(account, wants, arrived + PATIENCE)
+
+    async def _get(self, account: Account, wants: Wants, deadline: float) -> TokenPair:
+        identity = account.identity
         while True:
-            if self._closed:
-                raise LoginUnavailable(
-                    "the proxy is stopping, or was given another configuration",
-                    reason=Reason.DRAINING,
-                    hint="try again",
-                    retry_after=2,
-                )
+            # A token of another identity may be for other hosts than this request.
+            if self._closed or account.identity is not identity:
+                raise too_late()
             now = self._now()
             needed = account.needed(wants, now)
             for line in needed:
@@ -107,7 +116,9 @@ class TokenProvider:
 
     def accepted(self, pair: TokenPair, component: Component) -> None:
         """An upstream answered 2xx to a request with this pair."""
-        account = self._accounts[pair.bot]
+        account = self._accounts.find(pair.bot, pair.user)
+        if account is None:
+            return
         for token in _judged(pair, component):
             account.line(token.kind).slot.accept(token.generation)
 
@@ -123,7 +134,7 @@ class TokenProvider:
         """
         self._refuse(pair, component)
         try:
-            return await self.get(pair.bot, _wants(component), arrived=arrived)
+            return await self.get(pair.bot, _wants(component), arrived=arrived, user=pair.user)
         except LoginUnavailable as error:
             if error.reason is Reason.TOKENS_REFUSED:
                 return None
@@ -132,8 +143,9 @@ class TokenProvider:
     def refused(self, pair: TokenPair, component: Component) -> None:
         """The same news as in `renew`, for a request that cannot be resent: new tokens are
         fetched in the background."""
-        self._refuse(pair, component)
-        account = self._accounts[pair.bot]
+        account = self._refuse(pair, component)
+        if account is None or account.identity is None:
+            return
         for line in account.needed(_wants(component), self._now()):
             self._logins.launch(account, line)
 
@@ -141,28 +153,54 @@ class TokenProvider:
 
     def start(self) -> None:
         """Log in all bots in the background, one after the other."""
-        self._tasks.start(self._log_in_all())
+        if self._starting is not None:
+            self._starting.cancel()
+        self._starting = self._tasks.start(self._log_in_all())
+
+    def reconfigure(
+        self, bots: Sequence[Bot], transport: Transport, lifetime: float | None
+    ) -> None:
+        """Follow another configuration, while requests wait and others are on their way.
+
+        A bot with the same pod and login method as before keeps its tokens, and so do the
+        users of an app that is the same. What failed or was refused is forgotten: it may have
+        been mended. No login that is under way counts any more; where one is needed, another
+        begins, at once for requests that wait for it. `lifetime`: as at the beginning; for
+        new tokens.
+        """
+        self._logins.transport, self._logins.lifetime = transport, lifetime
+        for account in self._accounts.configure(bots):
+            self._forget(account)
+        for account in self._accounts:
+            for line in account.lines:
+                line.slot.forgive()
+                line.supersede()
+        if self._starting is not None:
+            self.start()
 
     def flush(self, bot: str | None = None) -> None:
-        """Forget the tokens, failures and refusals of one bot, or of all."""
-        for account in self._accounts.values() if bot is None else [self._accounts[bot]]:
-            account.simplified = account.agent = None
-            for line in account.lines:
-                line.slot.clear()
-                line.supersede()
-                self._discard(line)
-            self._telemetry.record(Event.FLUSHED, bot=account.bot.username)
+        """Forget the tokens, failures and refusals of one bot and its app's users, or of all."""
+        for account in self._accounts if bot is None else self._accounts.of(bot):
+            self._forget(account)
+            if account.user is None:
+                self._telemetry.record(Event.FLUSHED, bot=account.bot)
 
-    def snapshot(self, bot: str) -> BotStatus:
-        """What is known about one bot's tokens, without any secret."""
-        account = self._accounts[bot]
+    def snapshot(self, bot: str, user: str | None = None) -> BotStatus:
+        """What is known about the tokens of a bot, or of a user of its app, without any
+        secret. Raises KeyError for whom there are none."""
+        account = self._accounts.find(bot, user)
+        if account is None:
+            raise KeyError(bot, user)
         now = self._clock.monotonic()
-        return BotStatus(bot, *(TokenStatus.of(line, now) for line in account.lines))
+        session, key_manager = (TokenStatus.of(line, now) for line in account.lines)
+        together = [account] if user is not None else self._accounts.of(bot)
+        waiting = sum(one.waiters for one in together)
+        return BotStatus(bot, session, key_manager, user, len(together) - 1, waiting)
 
     async def aclose(self) -> None:
         """End all logins; whoever waits gets LoginUnavailable."""
         self._closed = True
-        for account in self._accounts.values():
+        for account in self._accounts:
             for line in account.lines:
                 line.slot.clear()  # what is cancelled now is no failed login
         await self._tasks.aclose()
@@ -181,10 +219,10 @@ class TokenProvider:
         spared = account.key_manager.slot.state(now) is State.NOT_REQUIRED
         if wants is Wants.BOTH and key_manager is None and not spared:
             return None
-        return TokenPair(account.bot.username, session, key_manager)
+        return TokenPair(account.bot, session, key_manager, account.user)
 
     async def _log_in_all(self) -> None:
-        for account in self._accounts.values():
+        for account in self._accounts.bots():
             self._logins.launch(account, account.session)
             await self._clock.sleep(STAGGER)
 
@@ -192,7 +230,7 @@ class TokenProvider:
         slot, held = line.slot, line.slot.held
         if held is None or not slot.at_hand(self._clock.monotonic()):
             return None
-        token = await self._store.load(slot.bot, slot.kind)
+        token = await self._store.load(key_of(slot.bot, slot.user), slot.kind)
         if token is not None and token.generation == held.generation:
             return token
         if slot.held is held:
@@ -212,7 +250,7 @@ class TokenProvider:
         elif obstacle is None:
             if now >= deadline:
                 raise LoginUnavailable(
-                    f"the login of {line.slot.bot} has taken more than {PATIENCE:.0f} seconds",
+                    f"the login of {line.slot.owner} has taken more than {PATIENCE:.0f} seconds",
                     hint="see if the pod and the key manager can be reached from here",
                     retry_after=ATTEMPT_BUDGET - PATIENCE,
                 )
@@ -224,10 +262,16 @@ class TokenProvider:
     def _count_stale(self, handed_out: tuple[Line, ...], now: float) -> None:
         for line in handed_out:
             if line.slot.overdue(now):
-                self._telemetry.record(Event.STALE_USED, bot=line.slot.bot, kind=line.slot.kind)
+                slot = line.slot
+                self._telemetry.record(
+                    Event.STALE_USED, **whose(slot.bot, slot.user), kind=slot.kind
+                )
 
-    def _refuse(self, pair: TokenPair, component: Component) -> None:
-        account = self._accounts[pair.bot]
+    def _refuse(self, pair: TokenPair, component: Component) -> Account | None:
+        """Take over a 401. Returns the account, if there is still one."""
+        account = self._accounts.find(pair.bot, pair.user)
+        if account is None:
+            return None
         news = [token for token in _judged(pair, component) if self._mark_bad(account, token)]
         if news and component is Component.AGENT and pair.key_manager is None:
             # Perhaps the agent wants a key manager token after all: it was downgraded, say.
@@ -236,11 +280,12 @@ class TokenProvider:
         for token in news:
             self._telemetry.record(
                 Event.TOKEN_MARKED_BAD,
-                bot=pair.bot,
+                **whose(pair.bot, pair.user),
                 kind=token.kind,
                 component=component,
                 generation=token.generation,
             )
+        return account
 
     def _mark_bad(self, account: Account, token: Token) -> bool:
         line = account.line(token.kind)
@@ -250,9 +295,18 @@ class TokenProvider:
         self._discard(line)
         return True
 
+    def _forget(self, account: Account) -> None:
+        """Forget all but how far generations have counted; end the logins under way."""
+        account.simplified = account.agent = None
+        for line in account.lines:
+            line.slot.clear()
+            line.supersede()
+            self._discard(line)
+
     def _discard(self, line: Line) -> None:
         slot = line.slot
-        self._tasks.start(self._store.discard(slot.bot, slot.kind, slot.generation))
+        key = key_of(slot.bot, slot.user)
+        self._tasks.start(self._store.discard(key, slot.kind, slot.generation))
 
     def _now(self) -> float:
         """The monotonic clock, after a look whether it and the wall clock still agree."""
@@ -261,7 +315,7 @@ class TokenProvider:
         if abs(offset - self._offset) > DRIFT:
             self._telemetry.record(Event.CLOCK_DRIFT, seconds=offset - self._offset)
             self._offset = offset
-            for account in self._accounts.values():
+            for account in self._accounts:
                 for line in account.lines:
                     line.slot.distrust_clocks(now)
         return now

@@ -35,7 +35,7 @@ class Secret:
         Enough for a person to follow one token through lists and logs, too little to
         test a guess.
         """
-        return hashlib.sha256(self._value.encode()).hexdigest()[:4]
+        return hashlib.sha256(_bytes(self)).hexdigest()[:4]
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -43,7 +43,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(_bytes(self), _bytes(other))
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))
@@ -59,3 +59,8 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is never serialised")
+
+
+def _bytes(secret: Secret) -> bytes:
+    """Of any text: what came out of a header or a body need not have been UTF-8."""
+    return secret.reveal().encode("utf-8", "surrogateescape")

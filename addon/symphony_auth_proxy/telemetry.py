@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import json
 import logging
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypedDict, Unpack
 
@@ -29,6 +32,8 @@ class Event(StrEnum):
     STALE_USED = "stale_used"
     CLOCK_DRIFT = "clock_drift"
     FLUSHED = "flushed"
+    RELOADED = "reloaded"
+    LOGIN_ANSWERED = "login_answered"
     INJECTED = "injected"
     PASSED = "passed"
     REFUSED = "refused"
@@ -39,11 +44,18 @@ class Event(StrEnum):
 type Fact = str | int | float
 
 
-class Facts(TypedDict, total=False):
+class Whose(TypedDict, total=False):
+    """The facts that name an account."""
+
+    bot: str
+    user: str
+    """On whose behalf, when it is not for the bot itself."""
+
+
+class Facts(Whose, total=False):
     """What a record may tell. Free text (`path`, `host`, `client`) comes without queries,
     user names of proxies and the like: who records, cuts them off."""
 
-    bot: str
     kind: str
     component: str
     reason: str
@@ -61,8 +73,16 @@ class Facts(TypedDict, total=False):
     version: str
 
 
+def whose(bot: str, user: str | None) -> Whose:
+    """Name a bot, or a user on whose behalf its app calls."""
+    return {"bot": bot} if user is None else {"bot": bot, "user": user}
+
+
 LABELS: Final = frozenset({"bot", "kind", "component", "reason", "result"})
 """The facts that counters keep apart: those with few values."""
+
+LOGIN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Bounds of the histogram of logins. A request waits up to 10 s, a login may take 30."""
 
 _LEVELS: Final = {
     # One each request: for whoever turns debugging on.
@@ -82,11 +102,26 @@ _LONGEST_VALUE: Final = 512
 _log = logging.getLogger("symphony_auth_proxy.audit")
 
 
+@dataclass(slots=True)
+class Durations:
+    """How long something took: a histogram over `LOGIN_SECONDS`."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LOGIN_SECONDS) + 1))
+    """One for each bound, of what took longer than the bound before; the last is the rest."""
+    total: float = 0.0
+    """Seconds."""
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(LOGIN_SECONDS, seconds)] += 1
+        self.total += seconds
+
+
 class Telemetry:
     """Writes the audit records of one proxy and counts them."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[Event, frozenset[tuple[str, Fact]]]] = Counter()
+        self._logins: dict[frozenset[tuple[str, Fact]], Durations] = {}
 
     def record(self, event: Event, **facts: Unpack[Facts]) -> None:
         """Write one audit record and count it.
@@ -103,6 +138,8 @@ class Telemetry:
             told[name] = value
         labels = frozenset((name, value) for name, value in told.items() if name in LABELS)
         self._counts[event, labels] += 1
+        if event is Event.LOGIN_SUCCEEDED and "seconds" in told:
+            self._logins.setdefault(labels, Durations()).add(float(told["seconds"]))
         level = _LEVELS.get(event, logging.INFO)
         if _log.isEnabledFor(level):
             _log.log(level, "%s", _line(event, told))
@@ -115,6 +152,16 @@ class Telemetry:
             for (counted, having), number in self._counts.items()
             if counted is event and wanted <= having
         )
+
+    def counts(self) -> Iterator[tuple[Event, Mapping[str, Fact], int]]:
+        """Everything that was counted: event, labels, how often."""
+        for (event, labels), number in self._counts.items():
+            yield event, dict(labels), number
+
+    def login_seconds(self) -> Iterator[tuple[Mapping[str, Fact], Durations]]:
+        """How long the logins took that brought a token, by their labels."""
+        for labels, durations in self._logins.items():
+            yield dict(labels), durations
 
 
 def _line(event: Event, facts: dict[str, Fact]) -> str:

@@ -71,11 +71,16 @@ class Stage:
     _configurations: int = 0
 
     def kept(
-        self, name: str, configure: Callable[[Any], None] | None = None, *, warm: bool = False
+        self,
+        name: str,
+        configure: Callable[[Any], None] | None = None,
+        *,
+        warm: bool = False,
+        **more: Any,
     ) -> Proxy:
         """One that stays, under a name, until another is asked for."""
         if self._kept is None or self._kept[0] != name:
-            self._kept = name, self.other(configure, warm=warm)
+            self._kept = name, self.other(configure, warm=warm, **more)
         return self._kept[1]
 
     def other(

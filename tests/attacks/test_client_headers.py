@@ -204,7 +204,7 @@ def test_the_headers_that_choose_a_bot_stay_here(symphony: ScriptedSymphony, sta
         (("Symphony-Bot: pricing-bot", "symphony-bot: pricing-bot"), 400),
         (("Symphony-Bot: ",), 403),
         (("Symphony-On-Behalf-Of: alice",), 403),
-        (("symphony-on-behalf-of:",), 403),
+        (("symphony-on-behalf-of:",), 400),
     ],
 )
 def test_a_bot_that_cannot_be_had(

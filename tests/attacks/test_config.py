@@ -207,10 +207,11 @@ BROKEN: dict[str, Callable[[Any], None]] = {
     "http as host": lambda d: d.__setitem__("host", "http://localhost"),
     "a wildcard as host": lambda d: d.__setitem__("host", "*.symphony.com"),
     "a listener off loopback": _listening,
-    "clients": lambda d: d["authProxy"].__setitem__("clients", [{"name": "a"}]),
-    "answerLogins": lambda d: d["authProxy"].__setitem__("answerLogins", True),
-    "a port of a bot's own": lambda d: d["authProxy"]["bots"][0].__setitem__(
-        "listen", "127.0.0.1:1"
+    "a client without a password": lambda d: d["authProxy"].__setitem__(
+        "clients", [{"name": "a", "bots": ["pricing-bot"]}]
+    ),
+    "a bot's listener off loopback": lambda d: d["authProxy"]["bots"][0].__setitem__(
+        "listen", "0.0.0.0:1"
     ),
 }
 

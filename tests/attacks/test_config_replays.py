@@ -6,17 +6,17 @@ again must not get more than they would have got by asking.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mitmproxy import http, io
+from mitmproxy import http
 from mitmproxy.addons.clientplayback import ClientPlayback
 from mitmproxy.test import tflow, tutils
 
 from attacks.origins import RawOrigin, ScriptedSymphony, server_tls
 from attacks.raw import Wire
+from attacks.replays import last, replay, saved
 from attacks.stage import ECHO, Attacked, Start, everything_at
 from attacks.witness import Witness
 from support.proxy import Proxy
@@ -50,50 +50,14 @@ def _call(proxy: Proxy, symphony: ScriptedSymphony) -> int:
         return wire.request(ECHO, str(symphony.origin), method="POST", body="").status
 
 
-class Replayed:
-    """Waits until a flow that is sent again has come to its end."""
-
-    def __init__(self) -> None:
-        self.over = threading.Event()
-        self.flow: http.HTTPFlow | None = None
-
-    def response(self, flow: http.HTTPFlow) -> None:
-        if flow.is_replay:
-            self.flow = flow
-            self.over.set()
-
-    error = response
-
-
-def _replay(proxy: Proxy, flow: http.HTTPFlow) -> http.HTTPFlow:
-    replayed = Replayed()
-    proxy.call(lambda: proxy.master.addons.add(replayed))
-    proxy.call(lambda: proxy.master.commands.call("replay.client", [flow]))
-    assert replayed.over.wait(10)
-    proxy.call(lambda: proxy.master.addons.remove(replayed))
-    assert replayed.flow is not None
-    return replayed.flow
-
-
-def _saved(witness: Witness, path: Path) -> http.HTTPFlow:
-    """The last flow, as a file gives it back."""
-    flow = next(one for one in reversed(witness.flows) if isinstance(one, http.HTTPFlow))
-    with path.open("wb") as file:
-        io.FlowWriter(file).add(flow)
-    with path.open("rb") as file:
-        (loaded,) = io.FlowReader(file).stream()
-    assert isinstance(loaded, http.HTTPFlow)
-    return loaded
-
-
 def test_a_call_of_the_bot_is_decided_again(
     symphony: ScriptedSymphony, replaying: tuple[Proxy, Witness], tmp_path: Path
 ) -> None:
     proxy, witness = replaying
     assert _call(proxy, symphony) == 200
-    saved = _saved(witness, tmp_path / "flows")
+    flow = saved(witness, tmp_path / "flows")
     symphony.requests.clear()
-    assert _replay(proxy, saved).response.status_code == 200  # type: ignore[union-attr]
+    assert replay(proxy, flow).response.status_code == 200  # type: ignore[union-attr]
     assert symphony.values("sessionToken") == [symphony.session_token]
 
 
@@ -105,12 +69,12 @@ def test_a_call_of_the_bot_that_was_edited_to_go_elsewhere(
 ) -> None:
     proxy, witness = replaying
     assert _call(proxy, symphony) == 200
-    saved = _saved(witness, tmp_path / "flows")
+    flow = saved(witness, tmp_path / "flows")
     symphony.requests.clear()
-    saved.request.port = elsewhere.port
-    _replay(proxy, saved)
-    saved.request.port, saved.request.path = symphony.port, "/login/idm/tokens"
-    _replay(proxy, saved)
+    flow.request.port = elsewhere.port
+    replay(proxy, flow)
+    flow.request.port, flow.request.path = symphony.port, "/login/idm/tokens"
+    replay(proxy, flow)
     assert symphony.with_tokens == []
     assert not any(token.encode() in elsewhere.received for token in symphony.tokens)
 
@@ -139,10 +103,10 @@ def test_a_persons_call_never_becomes_one_of_the_bot(
         assert wire.request(ECHO, str(symphony.origin), header).status == 200
     if bearer:
         assert symphony.with_tokens == []
-    saved = _saved(witness, tmp_path / "flows")
-    assert "token-of-a-person" not in repr(saved.get_state())
+    flow = saved(witness, tmp_path / "flows")
+    assert "token-of-a-person" not in repr(flow.get_state())
     symphony.requests.clear()
-    _replay(proxy, saved)
+    replay(proxy, flow)
     if bearer:
         assert symphony.with_tokens == []
 
@@ -155,9 +119,9 @@ def test_a_persons_call_that_is_sent_again_at_once_is_still_theirs(
         wire.request(
             f"{ECHO}?token=query-of-a-person", str(symphony.origin), "sessionToken: of-a-person"
         )
-    flow = next(one for one in reversed(witness.flows) if isinstance(one, http.HTTPFlow))
+    flow = last(witness)
     symphony.requests.clear()
-    _replay(proxy, flow)
+    replay(proxy, flow)
     assert symphony.values("sessionToken") == ["of-a-person"]
     (call,) = symphony.calls
     assert b"?token=query-of-a-person " in call
@@ -187,5 +151,5 @@ def test_a_flow_from_a_file_cannot_choose_an_unverified_way(
         )
         flow = http.HTTPFlow(tflow.tclient_conn(), tflow.tserver_conn())
         flow.request = request
-        _replay(proxy, flow)
+        replay(proxy, flow)
     assert symphony.with_tokens == []

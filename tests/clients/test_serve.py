@@ -98,7 +98,7 @@ bot:
   privateKey: {path: nowhere.pem}
 authProxy:
   clientTokens: hunter2
-  admin: {listen: 127.0.0.1:9090}
+  admin: {listen: nowhere}
 proxy: {host: proxy.corp.example, port: 3128, username: bank, password: hunter2}
 """
 
@@ -108,7 +108,13 @@ def test_a_configuration_with_five_mistakes_is_told_all_of_them(tmp_path: Path) 
     config.write_text(FIVE_MISTAKES)
     with running(*SERVE, "--config", str(config), env=environment(tmp_path)) as child:
         assert child.exit_code() == 78
-    mistaken = ("host", "agent.prot", "bot.privateKey", "authProxy.clientTokens", "authProxy.admin")
+    mistaken = (
+        "host",
+        "agent.prot",
+        "bot.privateKey",
+        "authProxy.clientTokens",
+        "authProxy.admin.listen",
+    )
     assert "has 5 problems" in child.output
     assert all(f"- {place}: " in child.output for place in mistaken)
     assert "hunter2" not in child.output

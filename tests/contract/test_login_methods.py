@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from email.utils import formatdate
 
 import jwt
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pki import client_certificate, rsa_key
 from support.clock import NOON
 from support.scripted_pod import ON_PREMISES, KeyInHand
-from symphony_auth_proxy.auth import LOGIN_METHODS
+from symphony_auth_proxy.auth import LOGIN_METHODS, OnBehalfOfLogin
 from symphony_auth_proxy.errors import (
     KeyMaterialError,
     LoginError,
@@ -23,23 +23,41 @@ from symphony_auth_proxy.errors import (
     LoginUnavailable,
     Reason,
 )
-from symphony_auth_proxy.keys import KeyMaterial
-from symphony_auth_proxy.model import GrantedToken, LoginRequest, LoginResponse, TokenKind
+from symphony_auth_proxy.keys import KeyMaterial, KeySource
+from symphony_auth_proxy.model import (
+    GrantedToken,
+    LoginMethod,
+    LoginRequest,
+    LoginResponse,
+    TokenKind,
+)
 
 USERNAME = "pricing-bot"
 MATERIAL = client_certificate(USERNAME)  # has a key too, so that it serves all methods
 
-every_method = pytest.mark.parametrize("method", LOGIN_METHODS)
+METHODS: dict[str, Callable[[str, KeySource], LoginMethod]] = {
+    **LOGIN_METHODS,
+    "onBehalfOf": lambda user, credentials: OnBehalfOfLogin("trading-app", user, credentials),
+}
+LOGINS = [
+    *((method, kind) for method in LOGIN_METHODS for kind in TokenKind),
+    ("onBehalfOf", TokenKind.SESSION),
+]
+every_method = pytest.mark.parametrize("method", METHODS)
+every_login = pytest.mark.parametrize(("method", "kind"), LOGINS)
 every_kind = pytest.mark.parametrize("kind", TokenKind)
 
 
 def begun(
     method: str, kind: TokenKind, material: KeyMaterial = MATERIAL
 ) -> tuple[Generator[LoginRequest, LoginResponse, GrantedToken], LoginRequest]:
-    login = LOGIN_METHODS[method](USERNAME, KeyInHand(material)).login(
-        kind, ON_PREMISES, material, NOON
-    )
-    return login, next(login)
+    """A login and its last request; the one before it, if any, has gone well."""
+    login = METHODS[method](USERNAME, KeyInHand(material)).login(kind, ON_PREMISES, material, NOON)
+    request = next(login)
+    if method == "onBehalfOf":
+        app_session = LoginResponse(200, {}, b'{"token": "app-session"}', received=NOON)
+        request = login.send(app_session)
+    return login, request
 
 
 def outcome(
@@ -62,7 +80,7 @@ def outcome(
         return granted
     except LoginError as error:
         return error
-    raise AssertionError("a login is one request")
+    raise AssertionError("another request")
 
 
 # What is sent.
@@ -75,6 +93,12 @@ def outcome(
         ("privateKey", TokenKind.KEY_MANAGER, "km.acme.example:443", "/relay/pubkey/authenticate"),
         ("certificate", TokenKind.SESSION, "acme.example:8444", "/sessionauth/v1/authenticate"),
         ("certificate", TokenKind.KEY_MANAGER, "km.acme.example:443", "/keyauth/v1/authenticate"),
+        (
+            "onBehalfOf",
+            TokenKind.SESSION,
+            "acme.example:443",
+            "/login/pubkey/app/username/pricing-bot/authenticate",
+        ),
     ],
 )
 def test_each_kind_is_asked_for_at_its_own_place(
@@ -118,8 +142,7 @@ def test_a_certificate_login_without_a_certificate_says_what_is_missing() -> Non
 # What is made of the answer.
 
 
-@every_method
-@every_kind
+@every_login
 def test_a_token_is_granted(method: str, kind: TokenKind) -> None:
     granted = outcome(method, kind, document={"token": "0100ab", "name": "…"})
     assert isinstance(granted, GrantedToken)
@@ -160,7 +183,7 @@ def test_key_delivery_is_read_out_of_the_session_token(claim: object, simplified
 @every_method
 @pytest.mark.parametrize("text", ["a\r\nX-Evil: 1", "a\0b", "a b", "ä", "\x7f", "tok\ten"])
 def test_a_token_that_no_header_may_carry_is_an_error(method: str, text: str) -> None:
-    error = outcome(method, TokenKind.KEY_MANAGER, document={"token": text})
+    error = outcome(method, TokenKind.SESSION, document={"token": text})
     assert isinstance(error, LoginProtocolError)
     assert error.reason is Reason.LOGIN_PROTOCOL
 
@@ -197,8 +220,7 @@ def test_what_is_no_symphony_login_is_told_with_host_and_port(
     assert "acme.example:" in error.hint()
 
 
-@every_method
-@every_kind
+@every_login
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_refused_credentials_are_a_rejection(method: str, kind: TokenKind, status: int) -> None:
     error = outcome(method, kind, status, {"code": status, "message": "No such user"})
@@ -215,14 +237,13 @@ def test_a_refusal_is_one_even_as_a_web_page(method: str, status: int, body: byt
     assert isinstance(outcome(method, TokenKind.SESSION, status, body=body), LoginRejected)
 
 
-@every_method
-@every_kind
+@every_login
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_passing_trouble_is_not_a_rejection(method: str, kind: TokenKind, status: int) -> None:
     assert isinstance(outcome(method, kind, status, body=b"<html>"), LoginUnavailable)
 
 
-@every_method
+@pytest.mark.parametrize("method", LOGIN_METHODS)
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_key_manager_under_maintenance_is_passing_trouble(method: str, status: int) -> None:
     """As symphony-bdk-java#678 tells."""
@@ -282,6 +303,7 @@ def test_a_refused_assertion_and_a_wrong_clock_belong_together(ahead: int, words
         ("privateKey", formatdate(NOON + 60, usegmt=True)),
         ("privateKey", "yesterday"),
         ("certificate", formatdate(NOON + 3600, usegmt=True)),
+        ("onBehalfOf", formatdate(NOON + 3600, usegmt=True)),
     ],
 )
 def test_the_clock_is_not_blamed_without_reason(method: str, date: str) -> None:
@@ -312,15 +334,15 @@ HEADERS = st.fixed_dictionaries({}, optional={"date": st.text(), "retry_after": 
 
 
 @given(
-    st.sampled_from(sorted(LOGIN_METHODS)),
-    st.sampled_from(TokenKind),
+    st.sampled_from(LOGINS),
     st.integers(100, 599),
     BODIES,
     HEADERS,
 )
 def test_no_answer_whatsoever_ends_otherwise(
-    method: str, kind: TokenKind, status: int, body: bytes, headers: dict[str, str]
+    login: tuple[str, TokenKind], status: int, body: bytes, headers: dict[str, str]
 ) -> None:
+    method, kind = login
     made = outcome(method, kind, status, body=body, **headers)
     if isinstance(made, GrantedToken):
         assert status == 200

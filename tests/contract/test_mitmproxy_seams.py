@@ -11,11 +11,12 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
-from mitmproxy import connection, http, master, options
+from mitmproxy import connection, http, master, options, tls
 from mitmproxy.addons import (
     clientplayback,
     default_addons,
@@ -34,6 +35,7 @@ from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers.http import _http1, _upstream_proxy
 from mitmproxy.test import taddons, tflow
 from mitmproxy.tools.dump import DumpMaster
+from OpenSSL import SSL
 
 from symphony_auth_proxy.mitm import seam
 
@@ -136,6 +138,59 @@ def test_what_the_seam_replaces_in_a_request_is_what_is_sent(
     assert b"x-token: on the wire\r\n" in driver.sent(http_layer.context.server)
     (stream,) = http_layer.streams.values()
     assert "x-token" not in stream.flow.request.headers, "the copy must not be the flow's"
+
+
+def test_a_whole_body_is_shown_by_one_hook_that_passes_the_seam_first(
+    http_layer: layers.HttpLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the step that puts it into the flow: nobody has seen it. What stands there after the
+    hook is what is sent, in one piece, behind the head as it is."""
+    original = layers.HttpLayer.event_to_child
+    shown: list[bytes | None] = []
+
+    def hiding(self: Any, child: Any, event: Any) -> Any:
+        if isinstance(event, layers.RequestData) and not isinstance(child, layers.HttpStream):
+            assert event.data == b"[sealed]", SEAM + "bodies are sent in another way"
+            event = layers.RequestData(event.stream_id, b"secret")
+        for command in original(self, child, event):
+            if isinstance(child, layers.HttpStream) and isinstance(command, layers.HttpRequestHook):
+                assert command.flow is self.streams[1].flow
+                shown.append(command.flow.request.raw_content)
+                command.flow.request.raw_content = b"[sealed]"
+            yield command
+
+    monkeypatch.setattr(layers.HttpLayer, "event_to_child", hiding)
+    driver = _Driver(http_layer)
+    driver(events.Start())
+    client = http_layer.context.client
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n"
+    driver(events.DataReceived(client, head + b"sec"))
+    (stream,) = http_layer.streams.values()
+    assert stream.flow.request.raw_content is None, "a body that still comes is in no flow"
+    assert stream.flow.request.timestamp_end is None, "mitm/state.py waits for it"
+    driver(events.DataReceived(client, b"ret"))
+    assert shown == [b"secret"]
+    assert stream.flow.request.timestamp_end is not None
+    assert driver.sent(http_layer.context.server).endswith(b"Content-Length: 6\r\n\r\nsecret")
+
+
+def test_a_body_that_begins_to_stream_late_is_in_no_flow(http_layer: layers.HttpLayer) -> None:
+    """How a login of unknown length beyond `stream_large_bodies` goes on."""
+    http_layer.context.options.update(stream_large_bodies="4")
+    driver = _Driver(http_layer)
+    driver(events.Start())
+    client = http_layer.context.client
+    driver(
+        events.DataReceived(
+            client, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+    )
+    driver(events.DataReceived(client, b"6\r\nsecret\r\n"))
+    (stream,) = http_layer.streams.values()
+    assert driver.sent(http_layer.context.server).endswith(b"6\r\nsecret\r\n")
+    driver(events.DataReceived(client, b"0\r\n\r\n"))
+    assert stream.flow.request.stream is True, "mitm/requests.py tells by it"
+    assert stream.flow.request.raw_content is None
 
 
 def test_a_stream_accepts_a_servers_failure_while_it_is_sending(
@@ -403,6 +458,39 @@ def test_a_tunnel_can_be_led_through_an_upstream_proxy(context: Context) -> None
     stack = make(context, send_connect=True)
     assert isinstance(stack[0], layer.Layer)
     assert isinstance(stack[0], _upstream_proxy.HttpUpstreamProxy)
+
+
+def test_the_tls_of_one_client_can_be_made_first_and_changed_then(
+    context: Context, prepared_directory: Path
+) -> None:
+    """Client certificates are asked for on some connections; mitmproxy's option is for all."""
+    with taddons.context(tlsconfig.TlsConfig(), loadcore=False) as tctx:
+        addon = tctx.master.addons.get("tlsconfig")
+        assert isinstance(addon, tlsconfig.TlsConfig), "mitm/connections.py finds it by this name"
+        tctx.configure(addon, confdir=str(prepared_directory / "proxy-ca"))
+        data = tls.TlsData(context.client, context)
+        addon.tls_start_client(data)
+        made = data.ssl_conn
+        assert isinstance(made, SSL.Connection)
+        addon.tls_start_client(data)
+        assert data.ssl_conn is made, "it would be made again, without our request"
+        made.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+        assert made.get_verify_mode() == SSL.VERIFY_PEER
+        assert made.get_context().get_verify_mode() == SSL.VERIFY_NONE, "others share it"
+        assert made.set_options(SSL.OP_NO_TICKET) & SSL.OP_NO_TICKET
+    source = inspect.getsource(tls_layers.TLSLayer.receive_handshake_data)
+    assert "all_certs.insert(0, cert)" in source, "the client's own certificate comes first"
+    assert Client(peername=("x", 1), sockname=("x", 2)).certificate_list == ()
+
+
+def test_the_end_of_a_connection_after_a_tls_alert_is_not_told() -> None:
+    source = inspect.getsource(tls_layers.TLSLayer)
+    assert 'commands.Log(f"TLS Error: {e}", WARNING)' in source, (
+        "mitm/seam.py ends a connection by this remark"
+    )
+    assert "get_shutdown() & SSL.RECEIVED_SHUTDOWN" in source, (
+        "it may be told now: then mitm/seam.py need not end the connection"
+    )
 
 
 def test_a_tls_record_is_recognised_by_three_bytes() -> None:

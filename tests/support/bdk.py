@@ -1,7 +1,8 @@
 """Bots written with the official BDK for Python, as processes in environments of their own.
 
 A bot's configuration is what a person would write: its own key, and the proxy as `proxy:`
-with the proxy's CA as `ssl.trustStore`.
+with the proxy's CA as `ssl.trustStore`. Where the proxy answers logins, that key is one that
+Symphony has never seen.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.clients import Told
 from support.configuration import change
 from support.environments import python_with
 from support.processes import Child, environment, running
@@ -25,28 +27,47 @@ _LOGINS = {
 }
 
 
-@contextmanager
-def quotes(version: str, sandbox: Sandbox, proxy_port: int, proxy_ca: Path) -> Iterator[Child]:
-    """Run the bot that answers every message; yields it once it waits for events.
+def python_of(version: str) -> str:
+    """The interpreter that has the BDK in this version."""
+    return python_with(f"symphony-bdk-python=={version}")
 
-    It is the sandbox's bot with a key. What it has done, it writes: `received X` and then
-    `answered X`.
-    """
-    python = python_with(f"symphony-bdk-python=={version}")
-    # The BDK takes its own keys' paths relative to the working directory.
-    config = sandbox.directory / "bot.yaml"
-    config.write_bytes(sandbox.config.read_bytes())
+
+def bot_config(told: Told) -> Path:
+    """Write the `bot.yaml` of the sandbox's bot with a key."""
+    config = told.directory / "bot.yaml"
+    config.write_bytes(told.sandbox.config.read_bytes())
     with change(config) as document:
         del document["authProxy"]
-        document["proxy"] = {"host": "127.0.0.1", "port": proxy_port}
-        document["ssl"]["trustStore"]["path"] = str(proxy_ca)
+        document["proxy"] = {"host": "127.0.0.1", "port": told.proxy_port}
+        if told.user is not None:
+            document["proxy"] |= {"username": told.user, "password": told.password}
+        document["ssl"]["trustStore"]["path"] = str(told.ca)
+        if told.key is not None:
+            document["bot"]["privateKey"]["path"] = str(told.key)
         # A test need not wait as long as a bot should before it tries again.
-        document["retry"] = {"initialIntervalMillis": 50, "multiplier": 1, "maxIntervalMillis": 100}
-        document["datafeed"] = {"version": "v2", "retry": document["retry"]}
-    command = (python, str(_QUOTES), config.name)
-    directory = sandbox.directory
-    with running(*command, env=environment(directory), cwd=directory) as bot:
-        sandbox.wait_for(waits_for_events, 30)
+        retry = {"initialIntervalMillis": 50, "multiplier": 1, "maxIntervalMillis": 100}
+        document["retry"] = retry
+        # Its datafeed never gives up, unless it is told how long to pause and not this.
+        document["datafeed"] = {"version": "v2", "retry": {"maxAttempts": -1, **retry}}
+    return config
+
+
+@contextmanager
+def quotes(version: str, sandbox: Sandbox, proxy_port: int, proxy_ca: Path) -> Iterator[Child]:
+    """Run the bot that answers every message, with its own valid key; yields it once it
+    waits for events."""
+    # The BDK takes its own keys' paths relative to the working directory.
+    with quotes_told(version, Told(sandbox.directory, sandbox, proxy_port, proxy_ca)) as bot:
+        yield bot
+
+
+@contextmanager
+def quotes_told(version: str, told: Told) -> Iterator[Child]:
+    """Run it as told. What it has done, it writes: `received X` and then `answered X`; its
+    BDK's log stands in between."""
+    command = (python_of(version), str(_QUOTES), bot_config(told).name)
+    with running(*command, env=environment(told.directory), cwd=told.directory) as bot:
+        told.sandbox.wait_for(waits_for_events, 30)
         yield bot
 
 

@@ -27,18 +27,18 @@ class SlowStore(MemoryStore):
         self.clock = clock
         self.delay = delay
 
-    async def load(self, bot: str, kind: TokenKind) -> Token | None:
-        token = await super().load(bot, kind)
+    async def load(self, account: str, kind: TokenKind) -> Token | None:
+        token = await super().load(account, kind)
         await self.clock.sleep(self.delay)
         return token
 
-    async def save(self, bot: str, token: Token) -> None:
+    async def save(self, account: str, token: Token) -> None:
         await self.clock.sleep(self.delay)
-        await super().save(bot, token)
+        await super().save(account, token)
 
-    async def discard(self, bot: str, kind: TokenKind, generation: int) -> None:
+    async def discard(self, account: str, kind: TokenKind, generation: int) -> None:
         await self.clock.sleep(self.delay)
-        await super().discard(bot, kind, generation)
+        await super().discard(account, kind, generation)
 
 
 class Engine:
@@ -66,17 +66,27 @@ class Engine:
         )
 
     async def get(
-        self, wants: Wants = Wants.BOTH, *, name: str = NAME, arrived: float | None = None
+        self,
+        wants: Wants = Wants.BOTH,
+        *,
+        name: str = NAME,
+        arrived: float | None = None,
+        user: str | None = None,
     ) -> TokenPair:
         """One request, which arrives now unless told otherwise."""
-        now = self.clock.monotonic()
-        return await self.provider.get(name, wants, arrived=now if arrived is None else arrived)
+        now = self.clock.monotonic() if arrived is None else arrived
+        return await self.provider.get(name, wants, arrived=now, user=user)
 
     def asked(
-        self, wants: Wants = Wants.BOTH, *, name: str = NAME, arrived: float | None = None
+        self,
+        wants: Wants = Wants.BOTH,
+        *,
+        name: str = NAME,
+        arrived: float | None = None,
+        user: str | None = None,
     ) -> asyncio.Task[TokenPair]:
         """The same, not waited for. The caller holds the task."""
-        request = self.get(wants, name=name, arrived=arrived)
+        request = self.get(wants, name=name, arrived=arrived, user=user)
         return asyncio.create_task(request)  # noqa: TID251 (see above)
 
     async def renew(self, pair: TokenPair, component: Component) -> TokenPair | None:
@@ -86,6 +96,10 @@ class Engine:
     def renewing(self, pair: TokenPair, component: Component) -> asyncio.Task[TokenPair | None]:
         """The same, not waited for. The caller holds the task."""
         return asyncio.create_task(self.renew(pair, component))  # noqa: TID251 (see above)
+
+    def reconfigure(self, *bots: Bot, lifetime: float | None = None) -> None:
+        """A reload, which finds these bots in the configuration."""
+        self.provider.reconfigure(bots, self.pod, lifetime)
 
     @property
     def session(self) -> TokenStatus:

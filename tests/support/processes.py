@@ -70,6 +70,10 @@ class Child:
                     raise AssertionError(f"{pattern!r} was not written; output:\n{self.output}")
                 self._changed.wait(left)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def press(self, keys: str) -> None:
         assert self._keyboard is not None, "it has no terminal"
         os.write(self._keyboard, keys.encode())

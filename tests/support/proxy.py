@@ -16,10 +16,12 @@ from typing import Any
 
 from mitmproxy import master
 from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.proxy.mode_specs import ProxyMode
 
+from symphony_auth_proxy.config import load as load_file
 from symphony_auth_proxy.mitm import runner
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
-from symphony_auth_proxy.model import Origin
+from symphony_auth_proxy.model import Origin, Settings
 
 _STARTUP_SECONDS = 20.0
 
@@ -56,6 +58,14 @@ class Proxy:
 
         return self.run(inside())
 
+    async def listening(self) -> None:
+        """Wait until listeners that a reload opens and closes are open and closed."""
+        proxyserver = self.master.addons.get("proxyserver")
+        assert isinstance(proxyserver, Proxyserver)
+        await proxyserver.servers.update(
+            [ProxyMode.parse(mode) for mode in self.master.options.mode]
+        )
+
     def stop(self) -> None:
         """Begin to stop, as SIGTERM does; returns at once."""
         with suppress(RuntimeError):  # it has stopped already, and its loop is closed
@@ -71,14 +81,17 @@ def running_proxy(
     options: Mapping[str, str] | None = None,
     listen_host: str = "127.0.0.1",
     prepare: Callable[[master.Master, SymphonyAuth], None] | None = None,
+    load: Callable[[Path | None], Settings] = load_file,
 ) -> Iterator[Proxy]:
-    """Start our own lean proxy. `prepare` may add addons before it runs."""
+    """Start our own lean proxy. `prepare` may add addons before it runs. `load`: how the
+    configuration is read."""
     run = runner.Run(
         config=str(config),
         listen=Origin("127.0.0.1", 0),
         confdir=str(confdir),
         modes=modes,
         options=options or {},
+        load=load,
     )
     started: Future[Proxy] = Future()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from symphony_auth_proxy.auth import RsaLogin
 from symphony_auth_proxy.errors import KeyMaterialError
 from symphony_auth_proxy.keys import KeyMaterial, KeySource
 from symphony_auth_proxy.model import (
+    App,
     Bot,
     Endpoint,
     LoginRequest,
@@ -38,7 +40,13 @@ PATHS = {
     "/sessionauth/v1/authenticate": TokenKind.SESSION,
     "/keyauth/v1/authenticate": TokenKind.KEY_MANAGER,
 }
+APP_PATH = "/login/pubkey/app/authenticate"
 
+APP, USER = "app", "user"
+"""The two steps of a login on behalf of a user, beside the kinds of bots' logins."""
+
+type Step = str | None
+"""A kind, a step; None: the question for the agent's version."""
 type Answer = Callable[[LoginRequest], tuple[int, dict[str, str], bytes]]
 
 
@@ -73,9 +81,12 @@ class ScriptedPod:
         """Login requests that have arrived."""
         self.infos = 0
         """Requests for the agent's version."""
+        self.app_logins = 0
+        self.user_logins: Counter[str] = Counter()
+        """By user."""
         self.requests: list[LoginRequest] = []
-        self.answers: dict[TokenKind | None, Answer] = {}
-        """What to answer instead of a token, by kind; None: to the question for the version."""
+        self.answers: dict[Step, Answer] = {}
+        """What to answer instead of a token."""
         self.delay = 0.0
         """Seconds that each answer takes."""
         self.session_life: float | None = None
@@ -84,66 +95,89 @@ class ScriptedPod:
         """Set: session tokens are JWTs with the claim `canUseSimplifiedKeyDelivery`."""
         self.stubborn = False
         """Whether a request goes on although it was cancelled, as an HTTP client's may."""
-        self.most_at_once: Counter[tuple[str, TokenKind]] = Counter()
+        self.most_at_once: Counter[tuple[str, str]] = Counter()
         self.most_in_all = 0
-        self.issued: list[str] = []
-        self._at_once: Counter[tuple[str, TokenKind]] = Counter()
-        self._held: dict[TokenKind | None, asyncio.Event] = {}
+        self.issued: dict[str, str] = {}
+        """Tokens, and at which host each was asked for."""
+        self._at_once: Counter[tuple[str, str]] = Counter()
+        self._held: dict[Step, asyncio.Event] = {}
 
     async def send(self, request: LoginRequest) -> LoginResponse:
         self.requests.append(request)
-        kind = PATHS.get(request.path)
-        if kind is None:
-            self.infos += 1
-            return await self._answered(request, kind)
-        who = (_username(request), kind)
-        self.logins[kind] += 1
+        step = self._counted(request)
+        # Any number of users may ask for the app's own session at a time.
+        if step in {None, APP}:
+            return await self._answered(request, step)
+        who = (user_of(request) or _username(request), str(step))
         self._at_once[who] += 1
         self.most_at_once[who] = max(self.most_at_once[who], self._at_once[who])
         self.most_in_all = max(self.most_in_all, self._at_once.total())
         try:
-            return await self._answered(request, kind)
+            return await self._answered(request, step)
         finally:
             self._at_once[who] -= 1
 
-    async def _answered(self, request: LoginRequest, kind: TokenKind | None) -> LoginResponse:
+    def _counted(self, request: LoginRequest) -> Step:
+        if request.path == APP_PATH:
+            self.app_logins += 1
+            return APP
+        if user := user_of(request):
+            self.user_logins[user] += 1
+            return USER
+        kind = PATHS.get(request.path)
+        if kind is None:
+            self.infos += 1
+        else:
+            self.logins[kind] += 1
+        return kind
+
+    async def _answered(self, request: LoginRequest, step: Step) -> LoginResponse:
         try:
-            await self._delayed(kind)
+            await self._delayed(step)
         except asyncio.CancelledError:
             if not self.stubborn:
                 raise
-            await self._delayed(kind)
-        say = self.answers.get(kind) or self.token
+            await self._delayed(step)
+        say = self.answers.get(step) or self.token
         status, headers, body = say(request)
         date = {"date": formatdate(self.clock.wall(), usegmt=True)}
         return LoginResponse(status, date | headers, body, self.clock.wall())
 
-    async def _delayed(self, kind: TokenKind | None) -> None:
+    async def _delayed(self, step: Step) -> None:
         await self.clock.sleep(self.delay)
-        if kind in self._held:
-            await self._held[kind].wait()
+        if step in self._held:
+            await self._held[step].wait()
 
     @contextmanager
-    def holding(self, *kinds: TokenKind | None) -> Iterator[None]:
+    def holding(self, *steps: Step) -> Iterator[None]:
         """Requests of these kinds (or all) that arrive inside are not answered before its end."""
         held = asyncio.Event()
-        kinds = kinds or (*TokenKind, None)
-        self._held |= dict.fromkeys(kinds, held)
+        steps = steps or (*TokenKind, APP, USER, None)
+        self._held |= dict.fromkeys(steps, held)
         try:
             yield
         finally:
             held.set()
-            for kind in kinds:
-                del self._held[kind]
+            for step in steps:
+                del self._held[step]
 
     def down(self, status: int = 503) -> None:
-        self.answers |= {kind: answer(status) for kind in TokenKind}
+        self.answers |= {step: answer(status) for step in (*TokenKind, APP, USER)}
 
     def up(self) -> None:
         self.answers.clear()
 
     def token(self, request: LoginRequest) -> tuple[int, dict[str, str], bytes]:
         """The answer to a login that succeeds."""
+        if request.path == APP_PATH:
+            return self._granting(
+                request, f"app-session-{self.app_logins}-xxxxxxxxxxxxxxxxxxxxxxxx"
+            )
+        if user := user_of(request):
+            number = self.user_logins[user]
+            return self._granting(
+                request, f"user-session-{number}-of-{user}-xxxxxxxxxxxxxxxxxxxxxxxx"
+            )
         kind = PATHS[request.path]
         token = f"{kind}-{self.logins[kind]}-of-{_username(request)}-xxxxxxxxxxxxxxxxxxxxxxxx"
         if kind is TokenKind.SESSION and not (self.session_life is self.simplified is None):
@@ -153,8 +187,17 @@ class ScriptedPod:
             if self.simplified is not None:
                 claims["canUseSimplifiedKeyDelivery"] = self.simplified
             token = jwt.encode(claims, "k" * 64, algorithm="HS512")
-        self.issued.append(token)
+        return self._granting(request, token)
+
+    def _granting(self, request: LoginRequest, token: str) -> tuple[int, dict[str, str], bytes]:
+        self.issued[token] = request.endpoint.origin.host
         return 200, {}, json.dumps({"token": token}).encode()
+
+
+def user_of(request: LoginRequest) -> str | None:
+    """On whose behalf a login is, as it stands in its path; None: it is another request."""
+    found = re.fullmatch("/login/pubkey/app/user(?:name)?/([^/]+)/authenticate", request.path)
+    return found[1] if found else None
 
 
 def _username(request: LoginRequest) -> str:
@@ -199,9 +242,17 @@ ON_PREMISES = Pod(
 
 
 def bot(
-    username: str = "pricing-bot", *, pod: Pod = ONE_HOST, credentials: KeySource | None = None
+    username: str = "pricing-bot",
+    *,
+    pod: Pod = ONE_HOST,
+    credentials: KeySource | None = None,
+    app: App | None = None,
 ) -> Bot:
-    return Bot(username, pod, RsaLogin(username, credentials or KeyInHand(key())))
+    return Bot(username, pod, RsaLogin(username, credentials or KeyInHand(key())), app=app)
+
+
+def app(app_id: str = "trading-app", *, credentials: KeySource | None = None) -> App:
+    return App(app_id, credentials or KeyInHand(key()))
 
 
 def generations(pair: TokenPair | None) -> tuple[int, int] | None:

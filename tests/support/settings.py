@@ -9,6 +9,7 @@ from symphony_auth_proxy.auth import RsaLogin
 from symphony_auth_proxy.keys import PrivateKeyFile
 from symphony_auth_proxy.model import (
     Bot,
+    Client,
     Endpoint,
     Origin,
     Pod,
@@ -17,6 +18,7 @@ from symphony_auth_proxy.model import (
     TokenKind,
     TokenPair,
 )
+from symphony_auth_proxy.passwords import PlainPassword
 from symphony_auth_proxy.secret import Secret
 
 
@@ -43,6 +45,12 @@ def cloud_pod(host: str = "acme.symphony.com", port: int = 443, context: str = "
 
 def bot(username: str = "pricing-bot", pod_: Pod | None = None) -> Bot:
     return Bot(username, pod_ or pod(), RsaLogin(username, PrivateKeyFile()))
+
+
+def client(name: str, *bots: str, password: str | None = None, **more: Any) -> Client:
+    """One with these grants. Its password is `NAME's password` unless told otherwise."""
+    value = Secret(f"{name}'s password" if password is None else password)
+    return Client(name, PlainPassword(value), bots, **more)
 
 
 def settings(*bots: Bot, **changes: Any) -> Settings:

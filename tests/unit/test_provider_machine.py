@@ -1,14 +1,17 @@
 """The token provider over a long life: whatever happens, in whatever order.
 
-Hypothesis makes up stories of requests, refusals, outages, flushes, rotations, jumps of the
-clock and callers that leave; what must hold in all of them is checked after every step.
+Hypothesis makes up stories of requests for a bot and on behalf of users, of refusals, outages,
+flushes, reloads, rotations, jumps of the clock and callers that leave; what must hold in all of
+them is checked after every step.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -17,9 +20,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from support.clock import runner, settled
 from support.engine import NAME, Engine
-from support.scripted_pod import ON_PREMISES, KeyInHand, answer, bot, json_answer, key, raising
+from support.scripted_pod import (
+    APP,
+    ON_PREMISES,
+    USER,
+    KeyInHand,
+    answer,
+    app,
+    bot,
+    endpoint,
+    json_answer,
+    key,
+    raising,
+)
+from symphony_auth_proxy import accounts
 from symphony_auth_proxy.errors import KeyMaterialError, LoginError
-from symphony_auth_proxy.model import Component, Token, TokenKind, TokenPair
+from symphony_auth_proxy.model import Bot, Component, Pod, Token, TokenKind, TokenPair
 from symphony_auth_proxy.provider import PATIENCE, Wants
 
 ANSWERS = {
@@ -30,6 +46,10 @@ ANSWERS = {
     "cancelled": raising(asyncio.CancelledError),
     "a bug": raising(lambda: ZeroDivisionError("oops")),
 }
+STEPS = [*TokenKind, APP, USER]
+USERS = ["alice", "bob", "carol"]
+ANYBODY = st.sampled_from([None, *USERS])
+ELSEWHERE = replace(ON_PREMISES, pod=endpoint("elsewhere"), key_manager=endpoint("km.elsewhere"))
 COMPONENTS = st.sampled_from([Component.POD, Component.AGENT])
 SECONDS = st.sampled_from([0.0, 0.3, 2.0, 9.0, 15.0, 61.0, 121.0, 700.0, 2000.0, 3590.0])
 
@@ -52,8 +72,8 @@ class ProviderMachine(RuleBasedStateMachine):
         self.log.setLevel(logging.DEBUG)
         self.waiting: list[tuple[float, asyncio.Task[None]]] = []
         self.handed_out: list[TokenPair] = []
-        self.newest = dict.fromkeys(TokenKind, 0)
-        self.dead: set[tuple[TokenKind, int]] = set()
+        self.newest: dict[tuple[str | None, TokenKind], int] = defaultdict(int)
+        self.dead: set[tuple[str | None, TokenKind, int]] = set()
         self.errors: list[Exception] = []
 
     @initialize(
@@ -67,8 +87,12 @@ class ProviderMachine(RuleBasedStateMachine):
     ) -> None:
         self.loop = runner(eager=eager)
         self.keys = KeyInHand(key("key-0"))
+        self.app = app(credentials=self.keys)
+        self.lifetime = lifetime
+        self.bot: Bot | None = bot(NAME, pod=ON_PREMISES, credentials=self.keys, app=self.app)
+        self.bound, accounts.USERS = accounts.USERS, 2
         self.engine = Engine(
-            bot(NAME, pod=ON_PREMISES, credentials=self.keys),
+            self.bot,
             lifetime=lifetime,
             store_delay=store_delay,
         )
@@ -86,29 +110,42 @@ class ProviderMachine(RuleBasedStateMachine):
     # What clients do.
 
     async def _request(self, wanted: Coroutine[Any, Any, TokenPair | None]) -> None:
+        asked_for = self.bot
         try:
             pair = await wanted
         except (LoginError, KeyMaterialError) as error:
             self.errors.append(error)
         else:
             if pair is not None:
-                self._check(pair)
+                self._check(pair, asked_for)
                 self.handed_out.append(pair)
 
-    def _check(self, pair: TokenPair) -> None:
+    def _check(self, pair: TokenPair, asked_for: Bot | None) -> None:
         """At the very moment at which a pair is handed out."""
         now = self.engine.clock.monotonic()
+        assert asked_for is not None
+        assert self.bot is not None
+        assert asked_for.pod == self.bot.pod, "a request for one pod got the tokens of another"
+        assert pair.user is None or pair.key_manager is None
         for token in _tokens(pair):
-            assert (token.kind, token.generation) not in self.dead
+            assert (pair.user, token.kind, token.generation) not in self.dead
             assert token.expires is None or token.expires > now
-            assert token.generation >= self.newest[token.kind]
-            self.newest[token.kind] = token.generation
+            assert token.generation >= self.newest[pair.user, token.kind]
+            self.newest[pair.user, token.kind] = token.generation
+            session = token.kind is TokenKind.SESSION
+            place = self.bot.pod.pod if session else self.bot.pod.key_manager
+            assert self.engine.pod.issued[token.value.reveal()] == place.origin.host
 
-    @rule(wants=st.sampled_from(Wants), how_many=st.integers(1, 5))
-    def requests_arrive(self, wants: Wants, how_many: int) -> None:
+    @rule(
+        wants=st.sampled_from(Wants), user=ANYBODY, how_many=st.integers(1, 5), well=st.booleans()
+    )
+    def requests_arrive(self, wants: Wants, user: str | None, how_many: int, well: bool) -> None:
+        if well:  # else nobody would ever be served, for all the trouble there is
+            self.all_is_well_again()
+
         async def story() -> None:
             for _ in range(how_many):
-                self._wait_for(self.engine.get(wants))
+                self._wait_for(self.engine.get(wants, user=user))
 
         self.run(story())
 
@@ -145,7 +182,7 @@ class ProviderMachine(RuleBasedStateMachine):
             else:
                 self.engine.provider.refused(pair, component)
             judged = _tokens(pair) if component is Component.AGENT else [pair.session]
-            self.dead |= {(token.kind, token.generation) for token in judged}
+            self.dead |= {(pair.user, token.kind, token.generation) for token in judged}
 
         self.run(story())
 
@@ -154,14 +191,14 @@ class ProviderMachine(RuleBasedStateMachine):
 
     # What happens around them.
 
-    @rule(kind=st.sampled_from(TokenKind), what=st.sampled_from(sorted(ANSWERS)))
-    def logins_are_answered_with(self, kind: TokenKind, what: str) -> None:
-        self.engine.pod.answers[kind] = ANSWERS[what]
+    @rule(step=st.sampled_from(STEPS), what=st.sampled_from(sorted(ANSWERS)))
+    def logins_are_answered_with(self, step: str, what: str) -> None:
+        self.engine.pod.answers[step] = ANSWERS[what]
 
     @rule()
     def all_is_well_again(self) -> None:
-        for kind in TokenKind:
-            self.engine.pod.answers.pop(kind, None)
+        for step in STEPS:
+            self.engine.pod.answers.pop(step, None)
         self.engine.pod.delay = 0.0
         self.engine.pod.stubborn = False
         self.keys.material = key("key-0")
@@ -186,12 +223,44 @@ class ProviderMachine(RuleBasedStateMachine):
     @rule()
     def tokens_are_flushed(self) -> None:
         async def story() -> None:
-            for kind in TokenKind:
-                generation = self._generation(kind)
-                self.dead |= {(kind, number) for number in range(generation + 1)}
+            self._all_die([None, *USERS])
             self.engine.provider.flush()
 
         self.run(story())
+
+    def _all_die(self, users: list[str | None]) -> None:
+        for user in users:
+            for kind in TokenKind:
+                known = range(self._generation(kind, user) + 1)
+                self.dead |= {(user, kind, number) for number in known}
+
+    @rule()
+    def the_same_configuration_is_loaded(self) -> None:
+        self.run(self._reload(self.bot))
+
+    @rule(
+        there=st.sampled_from([True, True, True, False]),
+        pod=st.sampled_from([ON_PREMISES, ELSEWHERE]),
+        app_id=st.sampled_from([None, "trading-app", "another-app"]),
+        new_key=st.booleans(),
+    )
+    def another_configuration_is_loaded(
+        self, there: bool, pod: Pod, app_id: str | None, new_key: bool
+    ) -> None:
+        if new_key:
+            self.keys = KeyInHand(key("key-0"))
+        its_app = app(app_id, credentials=self.keys) if app_id else None
+        loaded = bot(NAME, pod=pod, credentials=self.keys, app=its_app) if there else None
+        self.run(self._reload(loaded))
+
+    async def _reload(self, loaded: Bot | None) -> None:
+        before, self.bot = self.bot, loaded
+        if _own(before) != _own(loaded):
+            self._all_die([None])
+        if _users(before) != _users(loaded):
+            self._all_die([*USERS])
+        bots = [bot("another-bot", credentials=KeyInHand(key())), *([loaded] if loaded else [])]
+        self.engine.reconfigure(*bots, lifetime=self.lifetime)
 
     @rule(number=st.integers(0, 2))
     def the_key_is_replaced(self, number: int) -> None:
@@ -203,8 +272,11 @@ class ProviderMachine(RuleBasedStateMachine):
 
     # What always holds.
 
-    def _generation(self, kind: TokenKind) -> int:
-        status = self.engine.provider.snapshot(NAME)
+    def _generation(self, kind: TokenKind, user: str | None = None) -> int:
+        try:
+            status = self.engine.provider.snapshot(NAME, user)
+        except KeyError:  # nobody called for that user, or it is forgotten
+            return self.newest[user, kind]
         return (status.session if kind is TokenKind.SESSION else status.key_manager).generation
 
     @invariant()
@@ -224,7 +296,12 @@ class ProviderMachine(RuleBasedStateMachine):
     @invariant()
     def generations_only_grow(self) -> None:
         for kind in TokenKind:
-            assert self._generation(kind) >= self.newest[kind]
+            for user in (None, *USERS):
+                assert self._generation(kind, user) >= self.newest[user, kind]
+
+    @invariant()
+    def sessions_of_users_are_bounded(self) -> None:
+        assert self.engine.provider.snapshot(NAME).users <= accounts.USERS
 
     @invariant()
     def no_secret_is_shown(self) -> None:
@@ -258,7 +335,16 @@ class ProviderMachine(RuleBasedStateMachine):
             for _, task in self.waiting:
                 task.cancel()
             self.loop.run(end())
+        accounts.USERS = self.bound
         self.log.removeHandler(self.audit)
+
+
+def _own(one: Bot | None) -> object:
+    return one and (one.pod, one.method)
+
+
+def _users(one: Bot | None) -> object:
+    return one and one.app and (one.pod, one.app)
 
 
 def _tokens(pair: TokenPair) -> list[Token]:

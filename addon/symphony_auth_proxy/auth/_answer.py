@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import jwt
-
+from symphony_auth_proxy.core.claims import claims_of
 from symphony_auth_proxy.errors import (
     LoginError,
     LoginProtocolError,
@@ -45,14 +44,25 @@ _NOT_REGISTERED = re.compile(r"not\s+registered\s+in\s+(?:the\s+)?pod", re.IGNOR
 (symphony-bdk-java#678): passing trouble, whatever the status."""
 
 
-def granted_token(kind: TokenKind, request: LoginRequest, response: LoginResponse) -> GrantedToken:
+def granted_token(
+    kind: TokenKind,
+    request: LoginRequest,
+    response: LoginResponse,
+    *,
+    refusal_hint: str | None = None,
+    not_found_refuses: bool = False,
+) -> GrantedToken:
     """Read the token out of a login's answer.
 
+    `refusal_hint`: the way out of a refusal, where it is not that of a bot's own login.
+    `not_found_refuses`: a 404 in Symphony's words speaks of the user, not of the address.
     Raises LoginRejected, LoginUnavailable or LoginProtocolError.
     """
     document = _document(response)
     if response.status != 200:
-        raise _refusal(kind, request, response, document)
+        if response.status == 404 and not_found_refuses and document is not None:
+            raise _rejected(request, response, document, refusal_hint)
+        raise _refusal(kind, request, response, document, refusal_hint)
     if document is None:
         raise _wrong_endpoint(request, response)
     text = document.get("token")
@@ -69,7 +79,8 @@ def granted_token(kind: TokenKind, request: LoginRequest, response: LoginRespons
         )
     if kind is not TokenKind.SESSION:
         return GrantedToken(Secret(text))
-    claims = _claims(text)
+    # TLS says where the token came from, and the pod judges it anyway.
+    claims = claims_of(text)
     return GrantedToken(
         Secret(text),
         expires_at=_expiry(claims.get("exp"), response.received),
@@ -82,6 +93,7 @@ def _refusal(
     request: LoginRequest,
     response: LoginResponse,
     document: dict[str, Any] | None,
+    refusal_hint: str | None,
 ) -> LoginError:
     status, where = response.status, _address(request)
     said = _quotation(document)
@@ -101,7 +113,8 @@ def _refusal(
     # trying on as if it were a wrong address could lock the account.
     if status in {401, 403} or (status == 400 and document is not None):
         skew = _clock_skew(response)
-        if request.certificate is None and skew is not None and abs(skew) > CLOCK_TOLERANCE:
+        # Only an assertion, which stands in the body, depends on the clock.
+        if request.json is not None and skew is not None and abs(skew) > CLOCK_TOLERANCE:
             direction = "ahead of" if skew > 0 else "behind"
             return LoginRejected(
                 f"the login at {where} was refused (status {status}): this machine's clock is "
@@ -109,11 +122,21 @@ def _refusal(
                 reason=Reason.CLOCK_SKEW,
                 hint="set the clock right (NTP); an assertion is valid for some minutes only",
             )
-        return LoginRejected(
-            f"the login at {where} was refused (status {status}{said})",
-            hint=_refusal_hint(request, status),
-        )
+        return _rejected(request, response, document, refusal_hint)
     return _wrong_endpoint(request, response)
+
+
+def _rejected(
+    request: LoginRequest,
+    response: LoginResponse,
+    document: dict[str, Any] | None,
+    hint: str | None,
+) -> LoginRejected:
+    said = _quotation(document)
+    return LoginRejected(
+        f"the login at {_address(request)} was refused (status {response.status}{said})",
+        hint=hint or _refusal_hint(request, response.status),
+    )
 
 
 def _refusal_hint(request: LoginRequest, status: int) -> str:
@@ -172,18 +195,6 @@ def _quotation(document: dict[str, Any] | None) -> str:
     words = ("…" if len(word) > 32 else word for word in printable.split())
     text = " ".join(words)[:160]
     return f", '{text}'" if text else ""
-
-
-def _claims(token: str) -> dict[str, Any]:
-    """The claims of a token that happens to be a JWT; older pods issue opaque ones.
-
-    Nothing is verified: TLS says where the token came from, and the pod judges it anyway.
-    """
-    try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def _expiry(exp: object, now: float) -> float | None:

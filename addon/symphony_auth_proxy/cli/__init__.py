@@ -8,7 +8,21 @@ import click
 
 from symphony_auth_proxy.cli.common import CONTEXT_SETTINGS, reporting_errors
 
-_COMMANDS = ("serve", "demo", "sandbox", "login", "explain", "config", "keys")
+_COMMANDS = (
+    "serve",
+    "run",
+    "env",
+    "demo",
+    "sandbox",
+    "login",
+    "explain",
+    "status",
+    "flush",
+    "reload",
+    "config",
+    "keys",
+    "ca",
+)
 
 
 class _Commands(click.Group):

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from symphony_auth_proxy.errors import ConfigError, SymphonyAuthProxyError
+from symphony_auth_proxy.model import Client, Settings
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -23,6 +24,28 @@ config_option = click.option(
     help="The BDK configuration file. Default: $SYMPHONY_AUTH_PROXY_CONFIG, ./config.yaml, "
     "~/.symphony/config.yaml.",
 )
+
+
+client_option = click.option(
+    "--client",
+    "client_name",
+    metavar="NAME",
+    help="Which of authProxy.clients it is; needed where there are several.",
+)
+
+
+def chosen_client(settings: Settings, name: str | None) -> Client | None:
+    """Return the client of that name, or the only one; None where none are configured.
+
+    Raises click.BadParameter.
+    """
+    clients = {client.name: client for client in settings.clients}
+    if name is None and len(clients) <= 1:
+        return next(iter(clients.values()), None)
+    if name not in clients:
+        known = ", ".join(clients) or "none are configured"
+        raise click.BadParameter(f"name one of the clients: {known}", param_hint="--client")
+    return clients[name]
 
 
 @contextmanager

@@ -10,17 +10,21 @@ import click
 
 from symphony_auth_proxy import config
 from symphony_auth_proxy.cli.common import config_option
+from symphony_auth_proxy.clock import SystemClock
 from symphony_auth_proxy.core.decisions import (
+    Caller,
     Destination,
     Inject,
     KeyManagerToken,
+    LoginCall,
     PassThrough,
     Refuse,
     Request,
 )
 from symphony_auth_proxy.core.headers import BOT_HEADER
+from symphony_auth_proxy.core.placeholder import Placeholders
 from symphony_auth_proxy.core.routing import Routes
-from symphony_auth_proxy.model import Origin
+from symphony_auth_proxy.model import Client, Origin, Settings
 
 
 @click.command()
@@ -28,7 +32,10 @@ from symphony_auth_proxy.model import Origin
 @config_option
 @click.option("--method", default="GET", show_default=True)
 @click.option("--bot", metavar="NAME", help="As if the header Symphony-Bot named this bot.")
-def explain(url: str, config_path: Path | None, method: str, bot: str | None) -> None:
+@click.option("--client", metavar="NAME", help="As if this client of the proxy sent it.")
+def explain(
+    url: str, config_path: Path | None, method: str, bot: str | None, client: str | None
+) -> None:
     """Say which component and bot a URL means and which headers it gets, or why none.
 
     Exits with 0 when tokens would be added, with 1 otherwise.
@@ -37,6 +44,7 @@ def explain(url: str, config_path: Path | None, method: str, bot: str | None) ->
     Examples:
       symphony-auth-proxy explain https://acme.symphony.com/pod/v2/sessioninfo
       symphony-auth-proxy explain https://agent.acme.example/agent/v5/datafeeds --method POST
+      symphony-auth-proxy explain https://acme.symphony.com/pod/v1/user --client pricing
     """
     parts = urlsplit(url)
     try:
@@ -49,9 +57,12 @@ def explain(url: str, config_path: Path | None, method: str, bot: str | None) ->
     settings = config.load(config_path)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = [(BOT_HEADER, bot)] if bot is not None else []
-    decision = Routes(settings).decide(
+    # No placeholder is read here, so any key will do.
+    placeholders = Placeholders(bytes(32), SystemClock().wall) if settings.answer_logins else None
+    decision = Routes(settings, placeholders).decide(
         Destination(host, port, parts.scheme, authorities=(str(Origin(host, port)),)),
         Request(method.upper(), target, headers),
+        Caller(_client(client, settings)),
     )
     match decision:
         case Inject():
@@ -68,12 +79,27 @@ def explain(url: str, config_path: Path | None, method: str, bot: str | None) ->
             if origin is not None:
                 click.echo(f"sent to           https://{origin}")
             sys.exit(1)
+        case LoginCall(passing=PassThrough(origin=origin)):
+            click.echo("tokens            none are added")
+            click.echo("why               a login: those of our own bots are answered here")
+            click.echo(f"others sent to    https://{origin}")
+            sys.exit(1)
         case Refuse(error):
             click.echo(f"refused           {error.status} {error.reason}")
             click.echo(f"why               {error}")
             if hint := error.hint():
                 click.echo(f"what to do        {hint}")
             sys.exit(1)
+
+
+def _client(name: str | None, settings: Settings) -> Client | None:
+    known = {client.name: client for client in settings.clients}
+    if name in known:
+        return known[name]
+    if name is None and not known:
+        return None
+    names = f"one of: {', '.join(known)}" if known else "none, as no clients are configured"
+    raise click.BadParameter(f"say which client asks, {names}", param_hint="--client")
 
 
 _KEY_MANAGER = {

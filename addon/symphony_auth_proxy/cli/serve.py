@@ -67,8 +67,8 @@ def serve(
         screen=screen,
         web_port=web_port,
         options=options,
+        control=True,
     )
-    _private_directory(loaded.ca_directory)
     logging.getLogger("symphony_auth_proxy").setLevel(logging.DEBUG if verbose else logging.INFO)
     if screen is Screen.NONE:
         _log_to_stderr()
@@ -94,12 +94,6 @@ def _listen(text: str) -> Origin:
         raise ConfigError([Problem("--listen", str(error))]) from error
 
 
-def _private_directory(directory: Path) -> None:
-    """The CA's key may be read by nobody else: with it, one can pose as any host."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)
-
-
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -110,11 +104,16 @@ def _announce(started: Started, *, reverse: bool) -> None:
     url = f"http://{started.listen}"
     hosts, bots = ", ".join(started.hosts), ", ".join(started.bots)
     click.echo(f"Listening on {started.listen} for {hosts} as {bots}.")
+    for bot, place in started.listeners_of_bots:
+        click.echo(f"Listening on {place} as {bot} alone.")
+    if started.clients:
+        click.echo(f"Clients need their password: {', '.join(started.clients)}.")
     if reverse:
         click.echo(f"Try: curl {url}/pod/v2/sessioninfo")
     else:
         click.echo(f"Clients must trust {started.ca_certificate}")
-        click.echo(f"Try: curl --proxy {url} --cacert {started.ca_certificate} URL")
+        user = f" --proxy-user {started.clients[0]}" if started.clients else ""
+        click.echo(f"Try: curl --proxy {url}{user} --cacert {started.ca_certificate} URL")
     if started.web_url is not None:
         click.echo(f"Inspect at {started.web_url}")
     sys.stdout.flush()

@@ -9,6 +9,7 @@ writes nothing.
     show      the settings in effect as YAML, secrets masked
     json_schema   for editors
     parse_listen  HOST:PORT, as `authProxy.listen` takes it
+    secret_variables  what the file takes secrets from
 """
 
 from __future__ import annotations
@@ -17,12 +18,26 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from symphony_auth_proxy.config.loading import VARIABLE, find, load, read
+from symphony_auth_proxy.config.loading import (
+    VARIABLE,
+    find,
+    load,
+    read,
+    secret_variables,
+)
 from symphony_auth_proxy.config.schema import json_schema
 from symphony_auth_proxy.config.show import shown
 from symphony_auth_proxy.config.values import listen as parse_listen
 
-__all__ = ["VARIABLE", "find", "json_schema", "load", "parse_listen", "show"]
+__all__ = [
+    "VARIABLE",
+    "find",
+    "json_schema",
+    "load",
+    "parse_listen",
+    "secret_variables",
+    "show",
+]
 
 
 def show(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> str:

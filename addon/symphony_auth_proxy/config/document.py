@@ -33,6 +33,9 @@ class Wrong(ValueError):
     """
 
 
+SAYS_BY_NULL = frozenset({"proxy"})
+"""Keys whose `null` is no omission: `proxy: null` means direct."""
+
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = SafeConstructor(loader=YAML(typ="safe", pure=True))
 _PRESENTABLE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
@@ -66,7 +69,9 @@ def is_blank(value: object) -> bool:
     Both BDKs take the latter as not given; their templates have such sections.
     """
     if isinstance(value, Mapping):
-        return all(item is None or item == "" for item in value.values())
+        return all(
+            item == "" or (item is None and key not in SAYS_BY_NULL) for key, item in value.items()
+        )
     return value is None
 
 

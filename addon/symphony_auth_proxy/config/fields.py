@@ -38,6 +38,26 @@ Content = Annotated[Secret, BeforeValidator(values.content), _TEXT_SCHEMA]
 LocalPath = Annotated[Path, BeforeValidator(values.local_path), _TEXT_SCHEMA]
 PasswordPath = Annotated[values.PasswordFile, BeforeValidator(values.password_file), _TEXT_SCHEMA]
 Listen = Annotated[Origin, BeforeValidator(values.listen), _TEXT_SCHEMA]
+ListenAt = Annotated[Origin, BeforeValidator(values.listen_at), _TEXT_SCHEMA]
+ClientName = Annotated[
+    str,
+    BeforeValidator(values.client_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "pattern": "^[^:]*$"}),
+]
+ClientPassword = Annotated[Secret, BeforeValidator(values.client_password), _TEXT_SCHEMA]
+ClientPasswordPath = Annotated[
+    values.PasswordFile, BeforeValidator(values.client_password_file), _TEXT_SCHEMA
+]
+PasswordHash = Annotated[
+    Secret,
+    BeforeValidator(values.password_hash),
+    _schema({"type": "string", "pattern": r"^\$argon2"}),
+]
+Users = Annotated[
+    tuple[str, ...] | Literal["any"],
+    BeforeValidator(values.users),
+    _schema({"const": "any"}, {"type": "array", "items": {"type": ["string", "integer"]}}),
+]
 Lifetime = Annotated[
     float | None,
     BeforeValidator(values.lifetime),
@@ -46,8 +66,7 @@ Lifetime = Annotated[
 Seconds = Annotated[
     float, BeforeValidator(values.seconds), _schema(_NUMBER_SCHEMA, _DURATION_SCHEMA)
 ]
-NoLoginAnswers = Annotated[bool, BeforeValidator(values.no_login_answers)]
+Flag = Annotated[bool, BeforeValidator(values.flag), _schema({"type": "boolean"})]
 Store = Annotated[Literal["memory"], BeforeValidator(values.memory_store)]
-NotBuilt = Annotated[Any, BeforeValidator(values.not_built), WithJsonSchema({"not": {}})]
 Elsewhere = Annotated[Any, WithJsonSchema({})]
 """A key of the BDK that says nothing to the proxy: accepted, whatever it holds."""

@@ -7,7 +7,7 @@ value. `$${` is a literal `${`, as in BDK Java. What comes out is not looked at 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from symphony_auth_proxy.config.document import Finding, Location, Wrong
 
@@ -17,6 +17,17 @@ _NAME_AND_DEFAULT = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)(?::-(.*))?", re.DOTAL
 
 class Unresolved:
     """Stands where no value could be had, so that this is told once."""
+
+
+def has_unresolved(value: object) -> bool:
+    """Whether any text in `value` refers to what could not be had."""
+    match value:
+        case Mapping():
+            return any(map(has_unresolved, value.values()))
+        case list():
+            return any(map(has_unresolved, value))
+        case _:
+            return isinstance(value, Unresolved)
 
 
 def expand(
@@ -42,6 +53,13 @@ def expand(
             ]
         case _:
             return value
+
+
+def variables(text: str) -> Iterator[str]:
+    """Yield the names of the environment variables that a text refers to."""
+    for match in _REFERENCE.finditer(text):
+        if match[1] and (reference := _NAME_AND_DEFAULT.fullmatch(match[1])):
+            yield reference[1]
 
 
 def _resolve(match: re.Match[str], environ: Mapping[str, str]) -> str:

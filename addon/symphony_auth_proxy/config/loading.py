@@ -8,18 +8,21 @@ then what concerns several sections.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from symphony_auth_proxy.config import document, legacy, trust
+from symphony_auth_proxy.config.access import inadmissible, on_behalf_of
 from symphony_auth_proxy.config.bdk import File
 from symphony_auth_proxy.config.consistency import inconsistencies
 from symphony_auth_proxy.config.document import Finding, Wrong, path_text
 from symphony_auth_proxy.config.interpolation import expand
+from symphony_auth_proxy.config.pods import DefaultProxy
 from symphony_auth_proxy.config.problems import findings_of
+from symphony_auth_proxy.config.secret_references import variables_in
 from symphony_auth_proxy.config.settings import settings_of
 from symphony_auth_proxy.config.spellings import (
     place_in_file,
@@ -28,9 +31,10 @@ from symphony_auth_proxy.config.spellings import (
 )
 from symphony_auth_proxy.config.values import Reading
 from symphony_auth_proxy.errors import ConfigError, Problem
-from symphony_auth_proxy.model import Settings
+from symphony_auth_proxy.model import Settings, UpstreamProxy
 
 VARIABLE = "SYMPHONY_AUTH_PROXY_CONFIG"
+_NO_PROXY = DefaultProxy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +65,45 @@ def find(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
     )
 
 
-def load(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    path: Path | None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    default_proxy: UpstreamProxy | None = None,
+    direct: Collection[str] = (),
+) -> Settings:
     """Find, read and check the configuration.
+
+    `default_proxy` is the corporate proxy to use when the file names none at its root, and
+    `direct` the hosts that it is not for, as NO_PROXY lists them. Components with a `proxy`
+    of their own, null or not, keep that.
 
     Raises ConfigError with every problem that it has.
     """
-    return read(path, environ=environ).settings
+    default = DefaultProxy(default_proxy, tuple(direct))
+    return read(path, environ=environ, default=default).settings
 
 
-def read(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Configuration:
+def secret_variables(
+    path: Path | None, *, environ: Mapping[str, str] = os.environ
+) -> frozenset[str]:
+    """Return the names of the environment variables that the file takes secrets from.
+
+    Raises ConfigError when there is no file that could be read.
+    """
+    original, _ = _document(find(path, environ))
+    return variables_in(original)
+
+
+def read(
+    path: Path | None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    default: DefaultProxy = _NO_PROXY,
+) -> Configuration:
     """Like `load`, with the file's own structure beside the settings."""
     source = find(path, environ).absolute()
-    try:
-        original, findings = document.parse(_text(source))
-        legacy.refuse(original)
-    except Wrong as error:
-        raise ConfigError([Problem("", f"the file {error}")], source=str(source)) from None
-
+    original, findings = _document(source)
     reading = Reading(source.parent, _home(environ))
     file, further = _checked(original, environ, reading)
     findings += further
@@ -88,7 +114,16 @@ def read(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> Confi
     if findings or file is None:
         problems = dict.fromkeys(Problem(path_text(where), what) for where, what in findings)
         raise ConfigError(tuple(problems), source=str(source))
-    return Configuration(file, settings_of(file, source, reading, bundle))
+    return Configuration(file, settings_of(file, source, reading, bundle, default))
+
+
+def _document(source: Path) -> tuple[dict[str, object], list[Finding]]:
+    try:
+        original, findings = document.parse(_text(source))
+        legacy.refuse(original)
+    except Wrong as error:
+        raise ConfigError([Problem("", f"the file {error}")], source=str(source)) from None
+    return original, findings
 
 
 def _checked(
@@ -101,8 +136,14 @@ def _checked(
         key: value if key in File.elsewhere() else expand(value, environ, (key,), unresolved)
         for key, value in values.items()
     }
+    if on_behalf_of(values):
+        reading = replace(reading, on_behalf_of=True)
+    else:
+        unresolved = _needed(unresolved, reading)
+        findings = _needed(findings, reading)
     findings += unresolved
     findings += inconsistencies(values)
+    findings += inadmissible(values)
     file = None
     try:
         file = File.model_validate(values, context=reading)
@@ -114,6 +155,17 @@ def _checked(
         ]
     placed = [(place_in_file(where, original), what) for where, what in findings]
     return file, misplaced + placed
+
+
+def _needed(findings: list[Finding], reading: Reading) -> list[Finding]:
+    """Return what is wrong outside of apps that nobody may use; the rest is worth a warning."""
+    needed = []
+    for where, what in findings:
+        if where[:1] == ("app",) or (where[:2] == ("authProxy", "bots") and "app" in where[3:4]):
+            reading.warnings.append(f"`{path_text(where)}` is left out: it {what}")
+        else:
+            needed.append((where, what))
+    return needed
 
 
 def _text(source: Path) -> str:

@@ -2,25 +2,81 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Self
 
+from pydantic import Field, ValidationInfo, model_validator
+
+from symphony_auth_proxy import passwords
+from symphony_auth_proxy.config.document import Wrong
 from symphony_auth_proxy.config.fields import (
+    ClientName,
+    ClientPassword,
+    ClientPasswordPath,
+    Flag,
     Lifetime,
     Listen,
+    ListenAt,
     LocalPath,
-    NoLoginAnswers,
-    NotBuilt,
+    PasswordHash,
     Seconds,
     Store,
+    Text,
+    Users,
 )
+from symphony_auth_proxy.config.places import Place
 from symphony_auth_proxy.config.sections import Bot, Section
+from symphony_auth_proxy.config.values import Reading
 from symphony_auth_proxy.model import ClientTokens, Origin, OtherHosts
 
 
-class FurtherBot(Bot):
-    """A bot beside the default one."""
+class FurtherBot(Place, Bot):
+    """A bot beside the default one, in a place of its own if it names hosts."""
 
-    listen: NotBuilt = None
+    listen: ListenAt | None = None
+    """HOST:PORT that always means this bot."""
+
+
+class Client(Section):
+    """A program that may use the proxy. It has a password in one of three forms."""
+
+    name: ClientName
+    """Its user name for the proxy."""
+    password_file: ClientPasswordPath | None = None
+    """A file that holds the password and nothing else."""
+    password_hash: PasswordHash | None = None
+    """The password's Argon2 hash, as `symphony-auth-proxy config hash` prints it."""
+    password: ClientPassword | None = None
+    """The password itself, best as `${NAME}`."""
+    bots: list[Text] = Field(default_factory=list)
+    """Usernames of the bots that it may speak as."""
+    on_behalf_of: Users = ()
+    """Usernames or ids of the users on whose behalf it may call, or `any`."""
+
+    @model_validator(mode="after")
+    def _one_password(self, info: ValidationInfo) -> Self:
+        forms = {
+            "passwordFile": self.password_file,
+            "passwordHash": self.password_hash,
+            "password": self.password,
+        }
+        given = [key for key, value in forms.items() if value is not None]
+        if not given:
+            raise Wrong("needs `passwordFile`, `passwordHash` or `password`")
+        if len(given) > 1:
+            raise Wrong(f"has {' and '.join(f'`{key}`' for key in given)}; keep one")
+        plain = self.password_file.secret if self.password_file else self.password
+        if plain is not None and len(plain.reveal()) < passwords.LONG_ENOUGH:
+            Reading.of(info).warnings.append(
+                f"the client {self.name}: its password has fewer than "
+                f"{passwords.LONG_ENOUGH} characters"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _may_something(self) -> Self:
+        if not self.bots and not self.on_behalf_of:
+            raise Wrong("may do nothing; list its `bots`, or grant it `onBehalfOf`")
+        return self
 
 
 class Tokens(Section):
@@ -34,19 +90,26 @@ class CertificateAuthority(Section):
     """Where the proxy's own CA is kept: `certs/ca` beside this file unless set."""
 
 
+class Admin(Section):
+    listen: Listen
+    """HOST:PORT where health, readiness and metrics are served; no secret is."""
+
+
 class AuthProxy(Section):
     listen: Listen = Origin("127.0.0.1", 8080)
-    """HOST:PORT of the proxy; a loopback address."""
+    """HOST:PORT of the proxy; off loopback it needs `clients`."""
     bots: list[FurtherBot] = Field(default_factory=list)
     """Further bots; the file's `bot` is the default one."""
-    answer_logins: NoLoginAnswers = False
+    clients: Annotated[list[Client], Field(min_length=1)] | None = None
+    """Who may use the proxy. Unless set, whoever reaches it."""
+    answer_logins: Flag = False
+    """Answer the bots' own login calls, so that their programs need no real key."""
     client_tokens: ClientTokens = ClientTokens.KEEP
     """For requests that bring a real token of their own."""
     other_hosts: OtherHosts = OtherHosts.PASSTHROUGH
     """For hosts that are not Symphony's."""
     tokens: Tokens = Field(default_factory=Tokens)
     ca: CertificateAuthority = Field(default_factory=CertificateAuthority)
+    admin: Admin | None = None
     drain_seconds: Seconds = 25.0
     """How long a stopping proxy waits for the requests in flight."""
-    clients: NotBuilt = None
-    admin: NotBuilt = None

@@ -33,10 +33,15 @@ def findings_of(error: ValidationError, root: type[Section]) -> list[Finding]:
 
 
 def nearest(key: str, known: Iterable[str]) -> str | None:
-    """Return the known key that `key` was probably meant to be; `private_key` is `privateKey`."""
+    """Return the known key that `key` was probably meant to be."""
+    return closest(key, known) or _MEANT.get(_plain(key))
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that looks most like `name`; `private_key` is `privateKey`."""
     plain = {_plain(one): one for one in known}
-    found = get_close_matches(_plain(key), plain, n=1, cutoff=0.7)
-    return plain[found[0]] if found else _MEANT.get(_plain(key))
+    found = get_close_matches(_plain(name), plain, n=1, cutoff=0.7)
+    return plain[found[0]] if found else None
 
 
 def _sentence(details: ErrorDetails, root: type[Section]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
@@ -25,8 +26,12 @@ def json_schema() -> dict[str, Any]:
     """Return the schema, BDK Java's old flat keys marked as deprecated."""
     schema = File.model_json_schema(schema_generator=_ForEditors)
     definitions = schema["$defs"]
+    # The root's sections have old spellings, a further bot's have not.
+    definitions["FurtherApp"] = copy.deepcopy(definitions["App"])
+    _reference(definitions["FurtherBot"]["properties"]["app"])["$ref"] = "#/$defs/FurtherApp"
     for name, table in FLAT.items():
-        section = definitions[schema["properties"][name]["$ref"].rpartition("/")[2]]
+        reference = _reference(schema["properties"][name])["$ref"]
+        section = definitions[reference.rpartition("/")[2]]
         for flat, (below, key) in table.items():
             section["properties"][flat] = {
                 "type": "string",
@@ -34,3 +39,8 @@ def json_schema() -> dict[str, Any]:
                 "description": f"The old spelling of {below}.{key}.",
             }
     return {"$schema": _DIALECT, **schema, "title": "symphony-auth-proxy configuration"}
+
+
+def _reference(schema: dict[str, Any]) -> dict[str, Any]:
+    """Find the reference to a section in the schema of a key that may also be null."""
+    return next(one for one in (schema, *schema.get("anyOf", ())) if "$ref" in one)

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from symphony_auth_proxy.auth.certificate import CertificateLogin
 from symphony_auth_proxy.auth.rsa import RsaLogin
-from symphony_auth_proxy.config.document import Wrong, is_blank
+from symphony_auth_proxy.config.document import SAYS_BY_NULL, Wrong, is_blank
 from symphony_auth_proxy.config.fields import Content, LocalPath, Password, PasswordPath, Text
 from symphony_auth_proxy.config.values import Reading
 from symphony_auth_proxy.errors import KeyMaterialError
@@ -31,7 +31,6 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
-    null_has_a_meaning: ClassVar[frozenset[str]] = frozenset()
     empty_is_absent: ClassVar[frozenset[str]] = frozenset()
     """Keys that the BDK takes as not given when they hold an empty text."""
 
@@ -54,13 +53,14 @@ class Section(BaseModel):
     def _without_absent(cls, data: object) -> object:
         if not isinstance(data, Mapping):
             return data
-        absent = {
-            key
-            for key in cls.fields_by_key()
-            if (is_blank(data.get(key)) and key not in cls.null_has_a_meaning)
-            or (data.get(key) == "" and key in cls.empty_is_absent)
-        }
+        absent = {key for key in cls.fields_by_key() if cls._is_absent(key, data.get(key))}
         return {key: item for key, item in data.items() if key not in absent}
+
+    @classmethod
+    def _is_absent(cls, key: str, value: object) -> bool:
+        if value is None:
+            return key not in SAYS_BY_NULL
+        return is_blank(value) or (value == "" and key in cls.empty_is_absent)
 
 
 class WithPassword(Section):
@@ -132,11 +132,12 @@ class Bot(Section):
     def _is_usable(
         cls, value: PrivateKey | Certificate | None, info: ValidationInfo
     ) -> PrivateKey | Certificate | None:
+        username = info.data.get("username")
         match value:
             case PrivateKey():
-                _check(value.source(), info)
-            case Certificate() if username := info.data.get("username"):
-                _check(value.source(username), info)
+                _check(value.source(), username or "a bot", info)
+            case Certificate() if username:
+                _check(value.source(username), username, info)
         return value
 
     def method(self) -> LoginMethod:
@@ -146,15 +147,38 @@ class Bot(Section):
         return CertificateLogin(self.username, self.certificate.source(self.username))
 
 
-def _check(source: KeySource, info: ValidationInfo) -> None:
-    """Open what the bot logs in with: a wrong path or password shows before the first login."""
+class App(Section):
+    """An extension app, through which users let a bot call on their behalf."""
+
+    app_id: Text
+    private_key: PrivateKey | None = None
+    certificate: Certificate | None = None
+    """Accepted, but of no use: Symphony does not log apps in by certificate any more."""
+
+    @field_validator("private_key")
+    @classmethod
+    def _is_usable(cls, value: PrivateKey | None, info: ValidationInfo) -> PrivateKey | None:
+        if value is not None:
+            _check(value.source(), f"the app {info.data.get('app_id', '')}".rstrip(), info)
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        if self.private_key and self.certificate:
+            raise Wrong("has `privateKey` and `certificate`; keep the first")
+        if not (self.private_key or self.certificate):
+            raise Wrong("needs `privateKey`")
+        return self
+
+
+def _check(source: KeySource, owner: str, info: ValidationInfo) -> None:
+    """Open what somebody logs in with: a wrong path or password shows before the first login."""
     try:
         material = source.load()
     except KeyMaterialError as error:
         hint = error.hint()
         raise Wrong(f"is not usable: {error}{hint and f' ({hint})'}") from None
-    username = info.data.get("username", "a bot")
-    Reading.of(info).warnings.extend(f"{username}: {warning}" for warning in material.warnings)
+    Reading.of(info).warnings.extend(f"{owner}: {warning}" for warning in material.warnings)
 
 
 def _pem(content: Secret | None) -> Secret | None:

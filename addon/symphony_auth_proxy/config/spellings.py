@@ -3,7 +3,7 @@
 Symphony's BDK for Spring Boot keeps everything below a `bdk:` root in a file that belongs
 to other software as well. BDK Java still accepts flat keys (`privateKeyPath`) that became
 sections (`privateKey.path`) in version 2; the table below is BdkAuthenticationConfig and
-BdkSslConfig of symphony-bdk-java.
+BdkSslConfig of symphony-bdk-java. The proxy's own part knows one spelling only.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _CREDENTIALS = {
 }
 FLAT: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "bot": _CREDENTIALS,
+    "app": _CREDENTIALS,
     "ssl": {
         "trustStorePath": ("trustStore", "path"),
         "trustStorePassword": ("trustStore", "password"),

@@ -11,12 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Literal, cast
 
 from pydantic import ValidationInfo
 
+from symphony_auth_proxy import passwords
 from symphony_auth_proxy.config.document import Wrong
-from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.hosts import canonical_host
 from symphony_auth_proxy.model import Origin
 from symphony_auth_proxy.secret import Secret
@@ -40,6 +40,8 @@ class Reading:
     directory: Path
     """The configuration file's own: relative paths start here."""
     home: Path
+    on_behalf_of: bool = False
+    """Whether a client is granted calls on behalf of users, which need an app."""
     warnings: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -172,22 +174,79 @@ def password_file(value: object, info: ValidationInfo) -> PasswordFile:
 
 
 def listen(value: object) -> Origin:
-    """Read `HOST:PORT`. Port 0 takes a free one.
+    """Read `HOST:PORT`. Port 0 takes a free one. Raises ValueError."""
+    return _place(value, lowest_port=0)
 
-    Raises ValueError, also for an address that other machines reach: whoever reaches the
-    proxy speaks as the bot.
-    """
+
+def listen_at(value: object) -> Origin:
+    """Read `HOST:PORT` where a free port would say nothing. Raises ValueError."""
+    return _place(value, lowest_port=1)
+
+
+def _place(value: object, *, lowest_port: int) -> Origin:
     parts = _HOST_AND_PORT.fullmatch(value) if isinstance(value, str) else None
     if parts is None:
         raise Wrong("must be HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080")
     name, number = parts.groups()
-    origin = Origin(host(name), port(number, lowest=0))
-    if not is_loopback(origin.host):
+    return Origin(host(name), port(number, lowest=lowest_port))
+
+
+def client_name(value: object) -> str:
+    name = text(value)
+    if ":" in name:
+        raise Wrong("has a colon, which ends the name in Basic authentication (RFC 7617)")
+    return name
+
+
+def client_password(value: object) -> Secret:
+    return _acceptable(password(value))
+
+
+def client_password_file(value: object, info: ValidationInfo) -> PasswordFile:
+    found = password_file(value, info)
+    _acceptable(found.secret)
+    return found
+
+
+def _acceptable(secret: Secret) -> Secret:
+    try:
+        passwords.check(secret)
+    except ValueError as error:
+        raise Wrong(f"is not usable: {error}") from None
+    return secret
+
+
+def password_hash(value: object) -> Secret:
+    if not isinstance(value, str):
+        raise Wrong("must be a text; put it in quotes")
+    secret = Secret(value.strip())
+    try:
+        passwords.check_hash(secret)
+    except ValueError as error:
         raise Wrong(
-            "must be a loopback address such as 127.0.0.1: whoever reaches the proxy speaks as "
-            "the bot, and `clients`, which say who may, are not built yet"
-        )
-    return origin
+            f"is not usable: {error}; `symphony-auth-proxy config hash` makes one"
+        ) from None
+    return secret
+
+
+def users(value: object) -> tuple[str, ...] | Literal["any"]:
+    """Read whom a client may call for: usernames, numbers of users, or the word `any`."""
+    if value == "any":
+        return "any"
+    if not isinstance(value, list):
+        raise Wrong("must be `any` or a list of usernames and user ids")
+    found = tuple(dict.fromkeys(_user(one) for one in value))
+    if "any" in found:
+        raise Wrong("has `any` in a list; write the word alone")
+    return found
+
+
+def _user(value: object) -> str:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    try:
+        return text(str(value) if is_number else value)
+    except Wrong as error:
+        raise Wrong(f"has an entry that {error}") from None
 
 
 def lifetime(value: object) -> float | None:
@@ -215,16 +274,12 @@ def _duration(value: object) -> float | None:
     return float(value) if 0 <= value <= _LONGEST else None
 
 
-def not_built(_: object) -> NoReturn:
-    raise Wrong("is not built yet; take it out")
-
-
-def no_login_answers(value: object) -> bool:
+def flag(value: object) -> bool:
     match value:
-        case False | "false":
-            return False
-        case True | "true":
-            raise Wrong("is not built yet; set it to false or take it out")
+        case bool():
+            return value
+        case "true" | "false":
+            return value == "true"
         case _:
             raise Wrong("must be true or false")
 

@@ -117,10 +117,10 @@ def told_again(error: Failure, retry_after: float | None) -> Failure:
     )
 
 
-def tokens_refused(bot: str, retry_after: float) -> LoginUnavailable:
+def tokens_refused(owner: str, retry_after: float) -> LoginUnavailable:
     """What clients are told while refused tokens may not be replaced yet."""
     return LoginUnavailable(
-        f"Symphony refuses the tokens that it has just given to {bot}",
+        f"Symphony refuses the tokens that it has just given to {owner}",
         reason=Reason.TOKENS_REFUSED,
         hint="check that `host`, `agent` and `keyManager` belong to the same pod and that the "
         "account is active there; new tokens are fetched after a pause",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
-from symphony_auth_proxy.model import Component, Origin, UpstreamProxy
+from symphony_auth_proxy.model import Client, Component, Origin, TokenKind, UpstreamProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,18 @@ class Request:
 
     def values(self, name: str) -> list[str]:
         return [value for key, value in self.headers if key.lower() == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request, as far as the connection tells."""
+
+    client: Client | None = None
+    """None: no clients are configured."""
+    listener: str | None = None
+    """The bot that the listener means at which it came in."""
+    remembered: str | None = None
+    """The bot of a placeholder that was taken out of the request when it was decided first."""
 
 
 class KeyManagerToken(StrEnum):
@@ -70,6 +82,8 @@ class Inject:
     origin: Origin
     key_manager: KeyManagerToken
     proxy: UpstreamProxy | None = None
+    user: str | None = None
+    """With the session of this user, which the bot's extension app gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +101,26 @@ class PassThrough:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginCall:
+    """A login that is answered here if it is for one of our bots."""
+
+    kind: TokenKind
+    by_certificate: bool
+    """Whether the TLS handshake tells who logs in; else the body does."""
+    passing: PassThrough
+    """What becomes of it otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Answer a logout as if it had been one: the session is shared, and lives on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """Answer with this error; nothing is sent."""
 
     error: SymphonyAuthProxyError
 
 
-Decision = Inject | PassThrough | Refuse
+Decision = Inject | PassThrough | LoginCall | Acknowledge | Refuse

@@ -35,7 +35,7 @@ enough for the request to reach the pod, and better than an error."""
 
 
 class State(StrEnum):
-    """What is to be said about the token of one bot and kind."""
+    """What is to be said about the token of one account and kind."""
 
     EMPTY = "empty"
     """There is none: never had, or forgotten on demand."""
@@ -46,7 +46,7 @@ class State(StrEnum):
     BAD = "bad"
     """Refused by an upstream. Never sent again."""
     NOT_REQUIRED = "not_required"
-    """The bot is on Simplified Key Delivery and needs no key manager token."""
+    """No key manager token is needed: on Simplified Key Delivery, or on behalf of a user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ SELECTING_HEADERS = frozenset({BOT_HEADER, ON_BEHALF_OF_HEADER})
 _SEALED = re.compile(r"\[sealed [^\]]* gen [0-9]+\]")
 
 
-def is_placeholder(value: str) -> bool:
-    """Whether a token header's value stands for «no token of my own»."""
+def is_void(value: str) -> bool:
+    """Whether a token header's value says nothing: empty, or what a flow shows for ours."""
     return not value.strip() or _SEALED.fullmatch(value.strip()) is not None
 
 

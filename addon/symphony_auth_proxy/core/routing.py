@@ -11,8 +11,10 @@ The rules, in the order in which they are asked:
 2. CONNECT target, SNI and Host (or `:authority`) must name the same place, else 421.
 3. Plain http is upgraded to https, or refused.
 4. The path tells the component, by whole segments below the component's context.
-5. Calls that log in or out, and calls with credentials of their own, stay untouched.
-6. Everything else on the agent and the pod gets the bot's tokens.
+5. Calls that log in or out stay untouched, but for those of our own bots when logins are
+   answered here; calls with credentials of their own stay untouched.
+6. Everything else on the agent and the pod gets the tokens of the bot that `selection`
+   chooses.
 """
 
 from __future__ import annotations
@@ -20,27 +22,31 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from urllib.parse import urlsplit
 
 from symphony_auth_proxy.core.decisions import (
+    Acknowledge,
+    Caller,
     Decision,
     Destination,
     Inject,
     KeyManagerToken,
+    LoginCall,
     PassThrough,
     Refuse,
     Request,
     Untouched,
 )
-from symphony_auth_proxy.core.headers import (
-    BOT_HEADER,
-    ON_BEHALF_OF_HEADER,
-    is_placeholder,
-    is_token_header,
-)
-from symphony_auth_proxy.core.hosts import canonical_host
+from symphony_auth_proxy.core.headers import is_token_header, is_void
 from symphony_auth_proxy.core.paths import INJECTED, Family, may_be_injected, read_path
+from symphony_auth_proxy.core.placeholder import Placeholders, is_placeholder
+from symphony_auth_proxy.core.reading import (
+    authority_host,
+    canonical,
+    refuse_cross_site,
+    require_one_destination,
+    require_one_reading,
+)
+from symphony_auth_proxy.core.selection import Selection, Speaker
 from symphony_auth_proxy.errors import (
     ClientRefused,
     DestinationRefused,
@@ -54,6 +60,7 @@ from symphony_auth_proxy.model import (
     Endpoint,
     Origin,
     Settings,
+    TokenKind,
 )
 
 _UNTOUCHED_FAMILIES = {
@@ -67,6 +74,17 @@ _UNTOUCHED_FAMILIES = {
 }
 
 
+_LOGIN_CALLS: dict[tuple[str, ...], tuple[TokenKind, bool]] = {
+    ("login", "pubkey", "authenticate"): (TokenKind.SESSION, False),
+    ("relay", "pubkey", "authenticate"): (TokenKind.KEY_MANAGER, False),
+    ("sessionauth", "v1", "authenticate"): (TokenKind.SESSION, True),
+    ("keyauth", "v1", "authenticate"): (TokenKind.KEY_MANAGER, True),
+}
+"""The four calls by which SDKs log a bot in: the token's kind, and whether by certificate."""
+
+_CERTIFICATE_LOGINS = {Component.SESSION_AUTH, Component.KEY_MANAGER}
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """One component at one origin."""
@@ -75,11 +93,17 @@ class _Place:
     endpoint: Endpoint
 
 
+ANYBODY = Caller()
+
+
 class Routes:
     """The configured places, ready to be asked."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, placeholders: Placeholders | None = None) -> None:
+        """`placeholders`: set when logins are answered here."""
         self._settings = settings
+        self._answers_logins = placeholders is not None
+        self.selection = Selection(settings.bots, placeholders)
         self._places: dict[Origin, list[_Place]] = {}
         for bot in settings.bots:
             for component, endpoint in bot.pod.endpoints():
@@ -88,6 +112,11 @@ class Routes:
                 if place not in places:
                     places.append(place)
         self._hosts = frozenset(origin.host for origin in self._places)
+        self._by_certificate = {
+            origin
+            for origin, places in self._places.items()
+            if self._answers_logins and any(p.component in _CERTIFICATE_LOGINS for p in places)
+        }
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -96,70 +125,99 @@ class Routes:
     def serves(self, host: str, port: int) -> bool:
         """Whether a connection to this host and port is one for us to read. Port 80 of a
         configured host counts: plain http is upgraded."""
-        name = _canonical(host)
+        name = canonical(host)
         return name in self._hosts and (port == 80 or Origin(name, port) in self._places)
+
+    def asks_for_certificate(self, host: str, port: int) -> bool:
+        """Whether bots log in there by certificate, which tells who they are: only where
+        such logins are answered here."""
+        name = canonical(host)
+        return name is not None and Origin(name, port) in self._by_certificate
 
     def contradicts(self, host: str, sni: str | None) -> bool:
         """Whether the SNI names a configured host, but the connection goes elsewhere."""
-        name = _canonical(sni) if sni else None
-        return name in self._hosts and name != _canonical(host)
+        name = canonical(sni) if sni else None
+        return name in self._hosts and name != canonical(host)
 
-    def decide(self, destination: Destination, request: Request) -> Decision:
+    def decide(
+        self, destination: Destination, request: Request, caller: Caller = ANYBODY
+    ) -> Decision:
         """Decide one request. Never raises: what cannot be decided is refused."""
         try:
-            return self._decide(destination, request)
+            return self._decide(destination, request, caller)
         except SymphonyAuthProxyError as error:
             return Refuse(error)
 
-    def _decide(self, destination: Destination, request: Request) -> Decision:
-        host = _canonical(destination.host)
+    def who_logs_in(
+        self, call: LoginCall, presented: str | None, request: Request, caller: Caller
+    ) -> Bot | None:
+        """The bot that a login call is for; None: not one of ours. `presented`: whom its
+        assertion or certificate names. Raises ClientRefused."""
+        origin = call.passing.origin
+
+        def covers(bot: Bot) -> bool:
+            return any(endpoint.origin == origin for _, endpoint in bot.pod.endpoints())
+
+        return self.selection.who_logs_in(presented, request, caller, covers)
+
+    def _decide(self, destination: Destination, request: Request, caller: Caller) -> Decision:
+        host = canonical(destination.host)
         if host is None or not self.serves(host, destination.port):
             self._refuse_disguise(destination, host)
             return PassThrough(Untouched.OTHER_HOST)
 
-        _require_one_destination(destination, host)
-        _require_one_reading(request)
+        require_one_destination(destination, host)
+        require_one_reading(request)
         origin, places = self._upgraded(host, destination, request)
-        proxy = places[0].endpoint.proxy
         found = _component(places, request)
         if isinstance(found, Untouched):
-            return PassThrough(found, origin, proxy)
+            return PassThrough(found, origin, places[0].endpoint.proxy)
         place, family = found
         if family not in INJECTED:
-            return PassThrough(_UNTOUCHED_FAMILIES[family], origin, place.endpoint.proxy)
+            decision = self._uninjected(place, family, origin, request, caller)
+            if not isinstance(decision, PassThrough):
+                refuse_cross_site(request, destination)
+            return decision
 
+        proxy = place.endpoint.proxy
         own = _brings_own_credentials(request, self._settings.client_tokens)
         if own is not None:
-            return PassThrough(own, origin, place.endpoint.proxy)
-        _refuse_cross_site(request, destination)
-        bot = self._bot(request)
-        return self._inject(bot, family, origin, place)
+            return PassThrough(own, origin, proxy)
+        refuse_cross_site(request, destination)
+        speaker = self.selection.speaker(
+            request, caller, lambda bot: _own_endpoint(bot, family, place.endpoint) is not None
+        )
+        other = PassThrough(Untouched.OTHER_COMPONENT, origin, proxy)
+        return _inject(speaker, family, place.endpoint, other)
 
-    def _inject(self, bot: Bot, family: Family, origin: Origin, place: _Place) -> Decision:
-        """What is added must be covered by this bot's own endpoints, not by another's."""
-        pod = bot.pod
-        agents = {pod.agent.origin, *(node.origin for node in pod.agent_nodes)}
-        if family is Family.AGENT:
-            if origin not in agents:
-                return PassThrough(Untouched.OTHER_COMPONENT, origin, place.endpoint.proxy)
-            component, key_manager = Component.AGENT, KeyManagerToken.REQUIRED
-        else:
-            # An agent forwards /pod calls to the pod, so it may see the session token.
-            if origin not in {pod.pod.origin, *agents}:
-                return PassThrough(Untouched.OTHER_COMPONENT, origin, place.endpoint.proxy)
-            component = Component.POD
-            key_manager = (
-                KeyManagerToken.IF_AT_HAND
-                if origin == pod.pod.origin == pod.key_manager.origin
-                else KeyManagerToken.NEVER
-            )
-        return Inject(bot.username, component, origin, key_manager, place.endpoint.proxy)
+    def _uninjected(
+        self, place: _Place, family: Family, origin: Origin, request: Request, caller: Caller
+    ) -> Decision:
+        """Calls that get no tokens. Some the proxy answers itself: placeholders are its own."""
+        passing = PassThrough(_UNTOUCHED_FAMILIES[family], origin, place.endpoint.proxy)
+        if family is Family.LOGIN and self._answers_logins and request.method == "POST":
+            path = read_path(request.target).below(place.endpoint.context)
+            known = _LOGIN_CALLS.get(path.segments) if path and not path.ambiguous else None
+            if known is not None:
+                return LoginCall(*known, passing)
+        if family not in {Family.LOGOUT, Family.IDM} or not _has_placeholder(request):
+            return passing
+        if _has_foreign_token(request):
+            return passing  # one of them makes the whole request foreign
+        self.selection.placeholder(request, caller)
+        if family is Family.LOGOUT:
+            return Acknowledge()
+        raise ClientRefused(
+            "a placeholder cannot be exchanged for a Common JWT",
+            reason=Reason.PLACEHOLDER_WORTHLESS,
+            hint="turn `commonJwt` off in the bot: the proxy adds the session token",
+        )
 
     def _refuse_disguise(self, destination: Destination, host: str | None) -> None:
         """Refuse a connection elsewhere that calls itself one of our hosts."""
-        witnesses = (destination.sni, *map(_authority_host, destination.authorities))
+        witnesses = (destination.sni, *map(authority_host, destination.authorities))
         for witness in witnesses:
-            name = _canonical(witness) if witness else None
+            name = canonical(witness) if witness else None
             if name in self._hosts and name != host:
                 raise DestinationRefused(
                     f"the connection goes to {destination.host}:{destination.port}, "
@@ -191,93 +249,34 @@ class Routes:
             )
         return next(iter(candidates.items()))
 
-    def _bot(self, request: Request) -> Bot:
-        if request.values(ON_BEHALF_OF_HEADER):
-            raise ClientRefused(
-                "this client is not granted calls on behalf of users",
-                reason=Reason.NOT_GRANTED,
-            )
-        names = request.values(BOT_HEADER)
-        if not names:
-            return self._settings.bots[0]
-        if len(names) > 1:
-            raise ClientRefused("more than one Symphony-Bot header", status=400)
-        bot = self._settings.bot(names[0])
-        if bot is None:
-            known = ", ".join(bot.username for bot in self._settings.bots)
-            raise ClientRefused(
-                "the header Symphony-Bot names no bot of this proxy", hint=f"known bots: {known}"
-            )
-        return bot
 
-
-@lru_cache(1024)
-def _canonical(host: str) -> str | None:
-    try:
-        return canonical_host(host)
-    except ValueError:
-        return None
-
-
-def _authority_host(authority: str) -> str:
-    return _split_authority(authority)[0]
-
-
-def _split_authority(authority: str) -> tuple[str, str]:
-    """Split `host:port` into its parts; the port may be empty. Never raises."""
-    if authority.startswith("["):
-        host, _, rest = authority[1:].partition("]")
-        return host, rest.removeprefix(":")
-    host, _, port = authority.partition(":")
-    return host, port
-
-
-def _require_one_destination(destination: Destination, host: str) -> None:
-    if len(destination.authorities) != 1:
-        raise DestinationRefused(
-            "a request has exactly one Host", status=400, reason=Reason.MALFORMED_REQUEST
+def _inject(speaker: Speaker, family: Family, place: Endpoint, other: PassThrough) -> Decision:
+    """Give the tokens of the speaker's bot, if it has business at this place; else `other`."""
+    pod = speaker.bot.pod
+    own = _own_endpoint(speaker.bot, family, place)
+    if own is None:
+        return other
+    if family is Family.AGENT:
+        component, key_manager = Component.AGENT, KeyManagerToken.REQUIRED
+    else:
+        component = Component.POD
+        key_manager = (
+            KeyManagerToken.IF_AT_HAND
+            if own.origin == pod.pod.origin == pod.key_manager.origin
+            else KeyManagerToken.NEVER
         )
-    default_port = "443" if destination.scheme == "https" else "80"
-    for authority in destination.authorities:
-        name, port = _split_authority(authority)
-        if _canonical(name) != host or (port or default_port) != str(destination.port):
-            raise DestinationRefused(
-                f"the connection goes to {host}:{destination.port}, "
-                "but the Host header names another place",
-                hint="send the host and port of the URL as Host",
-            )
-    if destination.sni is not None and _canonical(destination.sni) != host:
-        raise DestinationRefused(
-            f"the connection goes to {host}, but the TLS handshake (SNI) names another host",
-            hint="use the same host name for CONNECT and TLS",
-        )
+    bot, user = speaker.bot.username, speaker.user
+    return Inject(bot, component, own.origin, key_manager, own.proxy, user)
 
 
-_METHOD = re.compile(r"[A-Z]{1,20}(?<!TRACE)(?<!CONNECT)")
-_TARGET = re.compile(r"/[\x21-\x7e]*")
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-
-
-def _require_one_reading(request: Request) -> None:
-    """Refuse what another HTTP parser could read as something else (RFC 9110, 5.5 and 9.1;
-    CVE-2022-24766), protocol upgrades, and TRACE, which would echo our tokens."""
-    readable = (
-        _METHOD.fullmatch(request.method)
-        and _TARGET.fullmatch(request.target)
-        and all(
-            _FIELD_NAME.fullmatch(name) and _FIELD_VALUE.fullmatch(value)
-            for name, value in request.headers
-        )
-        and not request.values("upgrade")
-    )
-    if not readable:
-        raise DestinationRefused(
-            "the request can be read in more than one way, or wants another protocol",
-            status=400,
-            reason=Reason.MALFORMED_REQUEST,
-            hint="no control characters, folded headers, upgrades or TRACE",
-        )
+def _own_endpoint(bot: Bot, family: Family, place: Endpoint) -> Endpoint | None:
+    """The bot's own endpoint for such calls at that place: what is added must be covered by
+    its own configuration, not by another bot's."""
+    pod = bot.pod
+    # An agent forwards /pod calls to the pod, so it may see the session token.
+    homes = [*([] if family is Family.AGENT else [pod.pod]), pod.agent, *pod.agent_nodes]
+    at = (place.origin, place.context)
+    return next((home for home in homes if (home.origin, home.context) == at), None)
 
 
 def _component(places: Sequence[_Place], request: Request) -> tuple[_Place, Family] | Untouched:
@@ -333,10 +332,8 @@ def _brings_own_credentials(request: Request, policy: ClientTokens) -> Untouched
         for value in request.values("authorization")
     ):
         return Untouched.BEARER
-    own = any(
-        is_token_header(name) and not is_placeholder(value) for name, value in request.headers
-    )
-    own = own or any(_SESSION_COOKIE.search(value) for value in request.values("cookie"))
+    own = any(_SESSION_COOKIE.search(value) for value in request.values("cookie"))
+    own = own or _has_foreign_token(request)
     if not own or policy is ClientTokens.REPLACE:
         return None
     if policy is ClientTokens.REFUSE:
@@ -348,24 +345,12 @@ def _brings_own_credentials(request: Request, policy: ClientTokens) -> Untouched
     return Untouched.CLIENT_TOKEN
 
 
-def _refuse_cross_site(request: Request, destination: Destination) -> None:
-    """A web page must not speak as the bot (Fetch Metadata, RFC 6454)."""
-    pages = [*request.values("origin"), *request.values("referer")]
-    foreign = "cross-site" in request.values("sec-fetch-site") or any(
-        _web_origin(page) != (_canonical(destination.host), destination.port) for page in pages
+def _has_foreign_token(request: Request) -> bool:
+    return any(
+        is_token_header(name) and not (is_void(value) or is_placeholder(value))
+        for name, value in request.headers
     )
-    if foreign:
-        raise ClientRefused(
-            "a page of another site sent this request",
-            reason=Reason.CROSS_SITE,
-            hint="call Symphony from a program, not from a web page",
-        )
 
 
-def _web_origin(text: str) -> tuple[str | None, int] | None:
-    try:
-        parts = urlsplit(text)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return _canonical(parts.hostname or ""), port
-    except ValueError:
-        return None
+def _has_placeholder(request: Request) -> bool:
+    return any(is_token_header(name) and is_placeholder(value) for name, value in request.headers)

@@ -1,4 +1,4 @@
-"""Everything that is known about the token of one bot and kind, but for the token itself.
+"""Everything that is known about the token of one account and kind, but for the token itself.
 
 The slot holds the rules: what may be handed out, when a login should be under way, what
 keeps it from being tried, and which of its results still count. It holds no secret and
@@ -6,8 +6,8 @@ does nothing: the provider asks it and acts.
 
 Two numbers keep late news from doing harm. A *generation* names one token: only a 401 for
 the current generation makes it BAD (client-go's rule), an older one is history. The
-*epoch* names what is known about the account: a login that was started before a flush or
-a 401 ends in an older epoch, and its result is dropped.
+*epoch* names what is known about the account: a login that was started before a flush, a
+reload or a 401 ends in an older epoch, and its result is dropped.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from symphony_auth_proxy.core.backoff import (
     told_again,
 )
 from symphony_auth_proxy.core.freshness import Life, State
+from symphony_auth_proxy.core.names import shown
 from symphony_auth_proxy.model import Token, TokenKind
 
 UNPROVEN_PAUSE = 120.0
@@ -32,7 +33,7 @@ no upstream ever accepted it: fetching a third is unlikely to help, and would tu
 upstream's outage into a storm of logins (Symphony's own integration bridge waits 180)."""
 
 FORCED_PER_HOUR = 30
-"""Tokens of one bot and kind replaced because of a 401, within any hour."""
+"""Tokens of one account and kind replaced because of a 401, within any hour."""
 _HOUR = 3600.0
 
 
@@ -68,18 +69,30 @@ class Obstacle:
 
 @dataclass(slots=True)
 class Slot:
-    """One bot's token of one kind. Instants are monotonic seconds."""
+    """One account's token of one kind. Instants are monotonic seconds."""
 
     bot: str
     kind: TokenKind
+    user: str | None = None
+    """On whose behalf; None: it is the bot's own."""
     generation: int = 0
     """Of the newest token that there ever was; 0 before the first. Only grows."""
     epoch: int = 0
     held: Held | None = None
     waiver: Life | None = None
     """Set while no token of this kind is required; its windows say when to ask again."""
+    exemption: Life | None = None
+    """A waiver that nothing ends: there is no key manager token on behalf of users."""
     setback: Setback | None = None
     _forced: deque[float] = field(default_factory=lambda: deque(maxlen=FORCED_PER_HOUR))
+
+    def __post_init__(self) -> None:
+        self.waiver = self.exemption
+
+    @property
+    def owner(self) -> str:
+        """Whose token it is, as people may see it."""
+        return shown(self.bot, self.user)
 
     # What requests may have.
 
@@ -133,7 +146,7 @@ class Slot:
         """What keeps a login that requests wait for from being tried now."""
         until = self._cooling(now)
         if until:
-            error = tokens_refused(self.bot, until - now)
+            error = tokens_refused(self.owner, until - now)
             return Obstacle(error, until, worth_waiting=False)
         if self.setback is not None and now < self.setback.request_at:
             return Obstacle(self.setback.error, self.setback.request_at, self.setback.worth_waiting)
@@ -197,7 +210,7 @@ class Slot:
 
     def unwaive(self) -> None:
         """What the waiver was based on is no longer certain."""
-        self.waiver = None
+        self.waiver = self.exemption
 
     def fail(self, error: Failure, epoch: int, *, now: float, draw: float, key: str | None) -> bool:
         """Remember a login that failed."""
@@ -236,7 +249,16 @@ class Slot:
 
     def clear(self) -> None:
         """Forget everything but how far generations have counted."""
-        self.held = self.waiver = self.setback = None
+        self.held = None
+        self.unwaive()
+        self.forgive()
+
+    def forgive(self) -> None:
+        """Forget what failed and what was refused: what it failed on may have been mended. A
+        token that is good stays."""
+        if self.held is not None and self.held.refused:
+            self.held = None
+        self.setback = None
         self._forced.clear()
         self.epoch += 1
 

@@ -14,17 +14,22 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mitmproxy import addonmanager, ctx, exceptions
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.utils import asyncio_utils
+from mitmproxy.net import tls as net_tls
 
-from symphony_auth_proxy import config
+from symphony_auth_proxy import authority, config, placeholder_key
+from symphony_auth_proxy.authority import Authority
+from symphony_auth_proxy.core.placeholder import Placeholders
 from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm import seam
 from symphony_auth_proxy.mitm.bodies import HELD_BYTES
+from symphony_auth_proxy.mitm.clients import Clients
 from symphony_auth_proxy.mitm.connections import Connections
 from symphony_auth_proxy.mitm.drain import drain
 from symphony_auth_proxy.mitm.errors import ErrorPages
@@ -62,13 +67,38 @@ _NEEDED_OPTIONS: dict[str, object] = {
 _KEY_LOG_VARIABLES = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A configuration that can be used, not yet in force."""
+
+    settings: Settings
+    modes: Sequence[str] | None
+    """None: the tool's own."""
+    authority: Authority | None
+    """None: the tool's own, which mitmproxy sees to."""
+    placeholders: Placeholders | None
+
+
 class SymphonyAuth:
     """Gets, caches and adds Symphony's tokens."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        load: Callable[[Path | None], Settings] = config.load,
+        ca_directory: Path | None = None,
+    ) -> None:
+        """`load`: how the configuration is read. `ca_directory`: where the CA is unless the
+        configuration says; None: where the tool has its own (a stock tool)."""
         self.state = State()
-        self.requests = Requests(self.state)
-        self.addons = [Connections(self.state), self.requests]
+        self.modes: Callable[[Settings], Sequence[str]] | None = None
+        """The modes to run in with a configuration; raises ConfigError. None: those that the
+        tool was started with (a stock tool)."""
+        self._load = load
+        self._ca_directory = ca_directory
+        self._authority: Authority | None = None
+        clients = Clients(self.state)
+        self.requests = Requests(self.state, clients)
+        self.addons = [Connections(self.state, clients), self.requests]
         self._needed: dict[str, object] = {}
         self._bundles = Path(tempfile.mkdtemp(prefix="symphony-auth-proxy-"))
 
@@ -115,43 +145,88 @@ class SymphonyAuth:
 
     # --- configuration ---------------------------------------------------------------
 
-    def _reconfigure(self) -> None:
-        """Load the file whole, then swap. A bad one keeps the last good one."""
-        chosen = ctx.options.symphony_config
+    def reload(self) -> None:
+        """Read the configuration again, whole, then swap; tokens of bots that are the same
+        stay. Raises ConfigError; then everything stays as it is."""
+        telemetry = self.state.telemetry
         try:
-            settings = config.load(Path(chosen) if chosen else None)
+            prepared = self._prepare()
+        except ConfigError:
+            telemetry.record(Event.RELOADED, result="refused")
+            raise
+        self._take(prepared)
+        telemetry.record(Event.RELOADED, result="taken")
+
+    def _reconfigure(self) -> None:
+        """Follow the option. A file that cannot be used keeps the last good one in force."""
+        try:
+            prepared = self._prepare()
         except ConfigError as error:
             if self.state.active is not None:
                 raise exceptions.OptionsError(f"{error}\nThe old configuration stays.") from error
             self.state.trouble = error
-            # Not an error: mitmproxy would end itself over one that is logged while it starts.
-            logger.warning("%s\nEvery request is refused until it is corrected.", error)
+            if self.modes is None:
+                # Not an error: mitmproxy would end itself over one that is logged while it starts.
+                logger.warning("%s\nEvery request is refused until it is corrected.", error)
             return
-        for warning in settings.warnings:
-            logger.warning("%s", warning)
-        self._apply_options(settings)
-        provider = TokenProvider(
-            settings.bots,
-            Transport(settings.trust_bundle),
-            clock=self.state.clock,
-            telemetry=self.state.telemetry,
-            lifetime=settings.token_lifetime,
-        )
-        previous = self.state.active
-        self.state.active = Active(settings, Routes(settings), provider)
-        if previous is not None:
-            asyncio_utils.create_task(
-                previous.provider.aclose(), name="end replaced logins", keep_ref=True
-            )
+        self._take(prepared)
 
-    def _apply_options(self, settings: Settings) -> None:
+    def _prepare(self) -> _Prepared:
+        """Do everything that can fail, before anything is changed."""
+        chosen = ctx.options.symphony_config
+        settings = self._load(Path(chosen) if chosen else None)
+        modes = self.modes(settings) if self.modes is not None else None
+        ours = settings.ca_directory if settings.ca_directory_configured else self._ca_directory
+        ca = authority.ensure(ours, authority.hosts_of(settings)) if ours is not None else None
+        placeholders = None
+        if settings.answer_logins:
+            key = placeholder_key.load_or_create(ours or Path(ctx.options.confdir).expanduser())
+            placeholders = Placeholders(key, self.state.clock.wall)
+        return _Prepared(settings, modes, ca, placeholders)
+
+    def _take(self, prepared: _Prepared) -> None:
+        settings, active = prepared.settings, self.state.active
+        ca = prepared.authority
+        for warning in (*settings.warnings, *(ca.warnings if ca is not None else ())):
+            logger.warning("%s", warning)
+        if active is not None and settings.listen != active.settings.listen:
+            logger.warning("authProxy.listen counts from the next start on.")
+        self._apply_options(prepared)
+        transport = Transport(settings.trust_bundle)
+        if active is not None:
+            provider = active.provider
+            provider.reconfigure(settings.bots, transport, settings.token_lifetime)
+        else:
+            provider = TokenProvider(
+                settings.bots,
+                transport,
+                clock=self.state.clock,
+                telemetry=self.state.telemetry,
+                lifetime=settings.token_lifetime,
+            )
+        routes = Routes(settings, prepared.placeholders)
+        self.state.active = Active(settings, routes, provider, prepared.placeholders)
+        self.state.trouble = self._unsafe_option()
+
+    def _apply_options(self, prepared: _Prepared) -> None:
         """Set mitmproxy's options to what this addon needs, in every tool."""
+        settings = prepared.settings
         bundle = self._bundles / f"trust-{_fingerprint(settings.trust_bundle)}.pem"
         bundle.write_text(settings.trust_bundle)
         self._needed = _NEEDED_OPTIONS | {"ssl_verify_upstream_trusted_ca": str(bundle)}
-        if settings.ca_directory_configured:
-            self._needed["confdir"] = str(settings.ca_directory)
+        if prepared.authority is not None:
+            self._use(prepared.authority)
+        if prepared.modes is not None:
+            ctx.options.update(mode=list(prepared.modes))
         self._insist()
+
+    def _use(self, ca: Authority) -> None:
+        self._needed["confdir"] = str(ca.directory)
+        if self._authority is not None and self._authority != ca:
+            # The same file holds another CA now, and mitmproxy remembers files by their names.
+            net_tls.create_client_proxy_context.cache_clear()
+            ctx.options.update(confdir=str(ca.directory))
+        self._authority = ca
 
     def _insist(self) -> None:
         """Keep those options, also against changes while it runs."""

@@ -8,7 +8,8 @@ longer than can be held streams from there on (`stream_large_bodies`, see `addon
 * an answer of known length up to 8 MiB and every JSON answer is held until it is whole,
   because the BDK for Python ends its datafeed loop on a truncated one (symphony-bdk-python
   #391), but retries a 502; all others stream;
-* bodies of logins stream always: nothing may keep them.
+* bodies of logins stream: nothing may keep them. One that may be for a bot of ours is held
+  until it tells, if it is short, and sealed (see `seal`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from mitmproxy import http
 
 RESENDABLE_BYTES = 1024 * 1024
 HELD_BYTES = 8 * 1024 * 1024
+LOGIN_BYTES = 64 * 1024
+"""An assertion has some hundred; a longer body is none that a login of ours could have."""
 
 
 class KeptCopy:
@@ -70,6 +73,12 @@ def plan_request(request: http.Request, *, secret: bool) -> None:
         request.stream = KeptCopy()
     else:
         request.stream = False
+
+
+def may_be_read(request: http.Request) -> bool:
+    """Whether a login's body is, as far as its headers tell, one that a login may have."""
+    length = declared_length(request)
+    return length is None or length <= LOGIN_BYTES
 
 
 def can_be_held(response: http.Response) -> bool:

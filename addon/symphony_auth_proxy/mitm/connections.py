@@ -17,20 +17,23 @@ import ipaddress
 import socket
 
 from mitmproxy import connection, ctx, http, tls
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import layer, layers, server_hooks
 from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.layers.tls import starts_like_tls_record
 from mitmproxy.proxy.mode_specs import ReverseMode
+from OpenSSL import SSL
 
 from symphony_auth_proxy.core.addresses import forbidden_address, is_loopback
 from symphony_auth_proxy.errors import Reason
-from symphony_auth_proxy.mitm.answers import answer
+from symphony_auth_proxy.mitm.clients import Clients
 from symphony_auth_proxy.mitm.failures import refused_address, refused_host
-from symphony_auth_proxy.mitm.state import Active, State
+from symphony_auth_proxy.mitm.portal import is_portal
+from symphony_auth_proxy.mitm.state import Active, State, fail_closed
 from symphony_auth_proxy.model import OtherHosts, UpstreamProxy
-from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.telemetry import Event, Facts
 
 HTTP2, HTTP1 = b"h2", b"http/1.1"
 
@@ -38,30 +41,36 @@ HTTP2, HTTP1 = b"h2", b"http/1.1"
 class Connections:
     """The hooks below the HTTP level."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, clients: Clients) -> None:
         self.state = state
+        self.clients = clients
         self._speaks_http2: set[connection.Address] = set()
 
     # --- tunnels ---------------------------------------------------------------------
 
-    def http_connect(self, flow: http.HTTPFlow) -> None:
-        """Refuse what may not be reached. Everything else gets its tunnel: a failed CONNECT
-        ends the BDK for Python, so other trouble is told inside of it."""
-        flow.request.headers.pop("proxy-authorization", None)
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Open a tunnel, or refuse it and end the connection: mitmproxy keeps what it knows of
+        a refused CONNECT as long as that lasts, and clients reconnect to answer a challenge."""
+        await self._admit(flow)
+        if flow.response is not None and not flow.request.is_http2:
+            flow.response.headers["Connection"] = "close"
+
+    @fail_closed
+    async def _admit(self, flow: http.HTTPFlow) -> None:
+        """Refuse whom we do not know and what may not be reached. Everything else gets its
+        tunnel: a failed CONNECT ends the BDK for Python, so other trouble is told inside."""
+        credentials = self.clients.take_credentials(flow)
         active = self.state.active
         if active is None or flow.response is not None:
             return
+        await self.clients.admit_tunnel(flow, credentials, active)
         host, port = flow.request.host, flow.request.port
-        if active.routes.serves(host, port):
+        if active.routes.serves(host, port) or is_portal((host, port)):
             return
         if active.settings.other_hosts is OtherHosts.REFUSE:
-            refusal = refused_host(host)
-        elif _is_forbidden_literal(host) or self._is_own_listener(host, port):
-            refusal = refused_address(host)
-        else:
-            return
-        flow.response = answer(refusal)
-        self.state.telemetry.record(Event.REFUSED, reason=refusal.reason, host=host)
+            raise refused_host(host)
+        if _is_forbidden_literal(host) or self._is_own_listener(host, port):
+            raise refused_address(host)
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         """Send foreign tunnels through the corporate proxy, and relay what is no TLS."""
@@ -70,7 +79,10 @@ class Connections:
             return
         parent = context.layers[-1]
         in_tunnel = isinstance(parent, HttpStream | HttpUpstreamProxy)
-        if not in_tunnel or active.routes.serves(*context.server.address[:2]):
+        address = context.server.address
+        if not in_tunnel or active.routes.serves(*address[:2]) or is_portal(address):
+            return
+        if self._is_strangers(context.client, active):
             return
         proxy = active.settings.proxy
         if proxy is not None and isinstance(parent, HttpStream):
@@ -85,19 +97,36 @@ class Connections:
             return
         host, port = address[:2]
         sni = data.client_hello.sni
-        if not active.routes.serves(host, port) and not active.routes.contradicts(host, sni):
-            self.state.telemetry.record(Event.PASSTHROUGH, host=host)
-            data.ignore_connection = True
+        if active.routes.serves(host, port) or active.routes.contradicts(host, sni):
+            return
+        if is_portal(address) or self._is_strangers(data.context.client, active):
+            return
+        facts = Facts(host=host)
+        if (known := self.clients.client_of_tunnel(data.context.client, active)) is not None:
+            facts["client"] = known.name
+        self.state.telemetry.record(Event.PASSTHROUGH, **facts)
+        data.ignore_connection = True
+
+    def _is_strangers(self, client: connection.Client, active: Active) -> bool:
+        """Whether a connection was opened by nobody that we know, as in modes without CONNECT
+        or before a reload. It is never relayed, but read: its requests get their 407."""
+        known = self.clients.client_of_tunnel(client, active)
+        return bool(active.settings.clients) and known is None
 
     # --- TLS -------------------------------------------------------------------------
 
     def tls_start_client(self, data: tls.TlsData) -> None:
         """Offer HTTP/2 only where the upstream has been seen to speak it: otherwise
-        mitmproxy opens an upstream connection for every single request."""
-        offers = data.conn.alpn_offers
-        wanted = HTTP2 if data.context.server.address in self._speaks_http2 else HTTP1
-        if self.state.active is not None and wanted in offers:
+        mitmproxy opens an upstream connection for every single request. Ask for a certificate
+        where bots log in by one."""
+        active, address = self.state.active, data.context.server.address
+        if active is None:
+            return
+        wanted = HTTP2 if address in self._speaks_http2 else HTTP1
+        if wanted in data.conn.alpn_offers:
             data.conn.alpn = wanted
+        if address is not None and active.routes.asks_for_certificate(*address[:2]):
+            _ask_for_certificate(data)
 
     def tls_start_server(self, data: tls.TlsData) -> None:
         assert isinstance(data.conn, connection.Server)
@@ -112,7 +141,7 @@ class Connections:
         if data.conn.address is not None:
             if data.conn.alpn == HTTP2:
                 self._speaks_http2.add(data.conn.address)
-            else:
+            elif HTTP2 in data.conn.alpn_offers:  # what the client offered, and nothing else
                 self._speaks_http2.discard(data.conn.address)
 
     # --- addresses -------------------------------------------------------------------
@@ -184,6 +213,19 @@ class Connections:
         return any(
             peer[1] == listener[1] and (here or peer[0] == listener[0]) for listener in _listeners()
         )
+
+
+def _ask_for_certificate(data: tls.TlsData) -> None:
+    """Let the client offer one, of whatever issuer, or none: it selects a bot, no more.
+    (mitmproxy's own option for it holds for all connections.)"""
+    tlsconfig = ctx.master.addons.get("tlsconfig")
+    assert isinstance(tlsconfig, TlsConfig)
+    tlsconfig.tls_start_client(data)
+    assert data.ssl_conn is not None
+    data.ssl_conn.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    # OpenSSL ends the handshake of a client that resumes a session where certificates are
+    # asked for, unless the context, which others share, has an id for sessions.
+    data.ssl_conn.set_options(SSL.OP_NO_TICKET)
 
 
 _UNSPECIFIED = {"0.0.0.0", "::"}  # noqa: S104 (asked for, not bound)

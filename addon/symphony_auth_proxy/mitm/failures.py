@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from symphony_auth_proxy.errors import DestinationRefused, Reason, SymphonyAuthProxyError
 
@@ -69,3 +71,13 @@ def _note(error: BaseException) -> str:
     place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
     logger.warning("A hook failed: %s at %s", type(error).__name__, place)
     return type(error).__name__
+
+
+@contextmanager
+def of_bot(bot: str, user: str | None = None) -> Iterator[None]:
+    """Say whose trouble it is."""
+    try:
+        yield
+    except SymphonyAuthProxyError as error:
+        error.bot, error.user = bot, user
+        raise

@@ -7,7 +7,9 @@ import re
 from mitmproxy import http
 from mitmproxy.flow import Error
 
-from symphony_auth_proxy.core.headers import is_placeholder, is_token_header
+from symphony_auth_proxy.core import names
+from symphony_auth_proxy.core.headers import is_token_header, is_void
+from symphony_auth_proxy.core.placeholder import holds_placeholder
 from symphony_auth_proxy.mitm.failures import NOT_HTTP_ANSWER, NOT_HTTP_REQUEST
 from symphony_auth_proxy.mitm.seal import Seal, SealedField, attach, seal_of
 from symphony_auth_proxy.model import Token, TokenPair
@@ -49,7 +51,7 @@ def forget(flow: http.HTTPFlow) -> None:
 def seal_request(flow: http.HTTPFlow) -> Seal:
     """Hide the secrets that a client brought; they still reach the server."""
     seal = seal_of(flow) or Seal()
-    seal.tokens = ()
+    seal.tokens, seal.secret_body = (), True
     request = flow.request
     # Addressed to this proxy, and never forwarded (RFC 9110, 11.7.2).
     request.headers.pop("proxy-authorization", None)
@@ -60,7 +62,7 @@ def seal_request(flow: http.HTTPFlow) -> Seal:
     for name, value in request.headers.fields:
         text = name.decode("latin-1").lower()
         holds_secret = text in _SECRET_REQUEST_HEADERS or is_token_header(text)
-        sealed_already = (name.lower(), value) in known or is_placeholder(value.decode("latin-1"))
+        sealed_already = (name.lower(), value) in known or is_void(value.decode("latin-1"))
         if holds_secret and not sealed_already:
             sealed = SealedField.of(name, value)
             seal.brought.append(sealed)
@@ -78,6 +80,15 @@ def seal_request(flow: http.HTTPFlow) -> Seal:
     return seal
 
 
+def drop_placeholders(flow: http.HTTPFlow, seal: Seal) -> None:
+    """Send none of them to Symphony, to whom they say nothing."""
+    held = {(f.name, f.shown) for f in seal.brought if holds_placeholder(f.value.reveal())}
+    fields = flow.request.headers.fields
+    flow.request.headers.fields = tuple(item for item in fields if item not in held)
+    if seal.target is not None and holds_placeholder(seal.target[1].reveal()):
+        seal.target = None  # what is shown is sent
+
+
 def show_tokens(flow: http.HTTPFlow, seal: Seal, pair: TokenPair) -> None:
     """Put what stands for our tokens into the flow, and the tokens under seal."""
     given = [(SESSION_TOKEN, pair.session)]
@@ -89,14 +100,15 @@ def show_tokens(flow: http.HTTPFlow, seal: Seal, pair: TokenPair) -> None:
     _keep_hop_by_hop_off(headers)
     _drop_session_cookies(seal)
 
-    seal.tokens = tuple(_sealed_token(name, pair.bot, token) for name, token in given)
+    owner = names.shown(pair.bot, pair.user)
+    seal.tokens = tuple(_sealed_token(name, owner, token) for name, token in given)
     for field in seal.tokens:
         shown_name = field.name.lower() if flow.request.is_http2 else field.name
         headers.fields = (*headers.fields, (shown_name, field.shown))
 
 
-def _sealed_token(name: str, bot: str, token: Token) -> SealedField:
-    shown = f"[sealed {bot} #{token.value.fingerprint()} gen {token.generation}]"
+def _sealed_token(name: str, owner: str, token: Token) -> SealedField:
+    shown = f"[sealed {owner} #{token.value.fingerprint()} gen {token.generation}]"
     return SealedField(name.encode(), shown.encode("ascii", "replace"), token.value)
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from mitmproxy import connection, http
 
 from symphony_auth_proxy.core.addresses import forbidden_address
-from symphony_auth_proxy.core.decisions import Destination, Inject, PassThrough, Request
+from symphony_auth_proxy.core.decisions import (
+    Caller,
+    Destination,
+    Inject,
+    LoginCall,
+    PassThrough,
+    Request,
+)
 from symphony_auth_proxy.core.headers import is_token_header
 from symphony_auth_proxy.errors import DestinationRefused, Reason, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.failures import refused_address
@@ -25,6 +32,7 @@ class Permit:
     active: Active
     decision: Inject | PassThrough
     origin: Origin
+    caller: Caller
 
     def __call__(
         self, request: http.Request, server: connection.Server
@@ -44,7 +52,10 @@ class Permit:
         again = self.active.routes.decide(
             Destination(*place, "https", authorities=authorities_of(request)),
             Request(request.method, request.path, self._headers(request)),
+            self.caller,
         )
+        if isinstance(again, LoginCall):  # of somebody who is not ours
+            again = again.passing
         if again != self.decision:
             return _moved("the request was changed after it was decided")
         return None

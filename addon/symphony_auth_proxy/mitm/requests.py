@@ -6,8 +6,7 @@ secrets are sealed (see `seal`) as the first thing in each hook.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import dataclasses
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -17,9 +16,12 @@ from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode
 
 from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.decisions import (
+    Acknowledge,
+    Caller,
     Destination,
     Inject,
     KeyManagerToken,
+    LoginCall,
     PassThrough,
     Refuse,
     Request,
@@ -31,27 +33,33 @@ from symphony_auth_proxy.errors import (
     SymphonyAuthProxyError,
 )
 from symphony_auth_proxy.mitm import masking
-from symphony_auth_proxy.mitm.answers import answer
+from symphony_auth_proxy.mitm.answers import acknowledgement, answer
 from symphony_auth_proxy.mitm.bodies import (
     can_be_held,
+    may_be_read,
     plan_request,
     plan_response,
     resendable_body,
 )
+from symphony_auth_proxy.mitm.clients import Clients
 from symphony_auth_proxy.mitm.connections import through
 from symphony_auth_proxy.mitm.failures import (
     NOT_HTTP_REQUEST,
     draining,
     internal_after_answer,
+    of_bot,
     refused_host,
 )
+from symphony_auth_proxy.mitm.login_answers import Login, LoginAnswers
 from symphony_auth_proxy.mitm.permit import Permit, authorities_of, permit_elsewhere
+from symphony_auth_proxy.mitm.portal import Portal
 from symphony_auth_proxy.mitm.resend import Resends
 from symphony_auth_proxy.mitm.seal import Seal
 from symphony_auth_proxy.mitm.state import Active, State, fail_closed
 from symphony_auth_proxy.model import Origin, OtherHosts, TokenPair, UpstreamProxy
 from symphony_auth_proxy.provider import TokenProvider, Wants
-from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.secret import Secret
+from symphony_auth_proxy.telemetry import Event, whose
 
 _INVALID = ("Received ", "Invalid request", NOT_HTTP_REQUEST)
 """How the errors of messages begin that mitmproxy itself refuses."""
@@ -67,20 +75,37 @@ class _Injected:
     """Whose tokens they are: after a reload there is another one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One request on its way through `requestheaders`."""
+
+    flow: http.HTTPFlow
+    active: Active
+    seal: Seal
+    caller: Caller
+    arrived: float
+    """Monotonic seconds."""
+
+
 class Requests:
     """The hooks of HTTP flows."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, clients: Clients) -> None:
         self.state = state
+        self.clients = clients
+        self.logins = LoginAnswers(state)
+        self.portal = Portal(state)
         self._known: WeakSet[http.HTTPFlow] = WeakSet()
         self._passed: WeakKeyDictionary[http.HTTPFlow, PassThrough] = WeakKeyDictionary()
         self._injected: WeakKeyDictionary[http.HTTPFlow, _Injected] = WeakKeyDictionary()
-        self.resends = Resends()
+        self._logging_in: WeakKeyDictionary[http.HTTPFlow, Login] = WeakKeyDictionary()
+        self.resends = Resends(clients)
 
     @fail_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         arrived = self.state.clock.monotonic()
         self._forget(flow)
+        credentials = self.clients.take_credentials(flow)
         asked = Request(flow.request.method, flow.request.path, masking.brought_headers(flow))
         seal = masking.seal_request(flow)
         if flow.error is not None:
@@ -89,57 +114,121 @@ class Requests:
             return
         self._known.add(flow)
 
-        active = self._active()
-        decision = active.routes.decide(_destination(flow), asked)
+        if self.portal.serves(flow):
+            await self._show(flow, credentials)
+            return
+        active, caller = await self._settled(flow, credentials)
+        decision = active.routes.decide(_destination(flow), asked, caller)
+        turn = _Turn(flow, active, seal, caller, arrived)
         match decision:
             case Refuse(error):
                 raise error
             case PassThrough(origin=None):
-                if active.settings.other_hosts is OtherHosts.REFUSE:
-                    raise refused_host(flow.request.host)
-                seal.permits = permit_elsewhere
-                if (corporate := active.settings.proxy) is not None and _is_regular(flow):
-                    flow.server_conn.via = through(corporate)
-                plan_request(flow.request, secret=False)
-            case PassThrough(origin=origin, proxy=proxy):
-                assert origin is not None
-                self._refuse_in_trouble(flow)
-                seal.permits = Permit(self.state, active, decision, origin)
-                _send_to(flow, origin, proxy)
-                self._passed[flow] = decision
-                self.state.telemetry.record(
-                    Event.PASSED, host=origin.host, reason=decision.why.name.lower()
-                )
-                plan_request(flow.request, secret=decision.carries_credentials)
-            case Inject(origin=origin, proxy=proxy):
-                self._refuse_in_trouble(flow)
-                await self._inject(flow, active, decision, seal, arrived)
-                _send_to(flow, origin, proxy)
-                if flow not in self.resends:  # else its body is in hand already
-                    plan_request(flow.request, secret=False)
+                self._pass_elsewhere(turn)
+                return
+        self._refuse_in_trouble(flow, active)
+        match decision:
+            case PassThrough():
+                self._pass(turn, decision)
+            case Inject():
+                await self._inject(turn, decision)
+            case Acknowledge():
+                self.state.answer(flow, acknowledgement())
+            case LoginCall():
+                await self._log_in(turn, decision, asked)
 
-    async def _inject(
-        self, flow: http.HTTPFlow, active: Active, decision: Inject, seal: Seal, arrived: float
-    ) -> None:
+    async def _show(self, flow: http.HTTPFlow, credentials: Secret | None) -> None:
+        """Answer for the proxy itself; but for the open pages, to those who may use it."""
+        if not self.portal.is_open(flow):
+            active, _ = await self._settled(flow, credentials)
+            _refuse_strangers(flow, active)
+        self.state.answer(flow, self.portal.answer(flow))
+
+    def _pass_elsewhere(self, turn: _Turn) -> None:
+        flow, settings = turn.flow, turn.active.settings
+        if settings.other_hosts is OtherHosts.REFUSE:
+            raise refused_host(flow.request.host)
+        turn.seal.permits, turn.seal.secret_body = permit_elsewhere, False
+        if settings.proxy is not None and _is_regular(flow):
+            flow.server_conn.via = through(settings.proxy)
+        plan_request(flow.request, secret=False)
+
+    def _pass(self, turn: _Turn, decision: PassThrough) -> None:
+        self._let_through(turn, decision)
+        self._passes(turn.flow, decision)
+
+    def _passes(self, flow: http.HTTPFlow, decision: PassThrough) -> None:
+        self.state.record(
+            Event.PASSED, flow, host=flow.request.host, reason=decision.why.name.lower()
+        )
+
+    def _let_through(self, turn: _Turn, decision: PassThrough) -> None:
+        flow, origin = turn.flow, decision.origin
+        assert origin is not None
+        masking.drop_placeholders(flow, turn.seal)
+        turn.seal.permits = Permit(self.state, turn.active, decision, origin, turn.caller)
+        turn.seal.secret_body = decision.carries_credentials
+        _send_to(flow, origin, decision.proxy)
+        self._passed[flow] = decision
+        plan_request(flow.request, secret=decision.carries_credentials)
+
+    async def _log_in(self, turn: _Turn, call: LoginCall, asked: Request) -> None:
+        """Prepare to let it through; then see if it is one of our bots'. Of an assertion that
+        cannot be told before its body is here, see `request`."""
+        flow = turn.flow
+        self._let_through(turn, call.passing)
+        login = Login(turn.active, call, asked, turn.caller, turn.arrived)
+        if call.by_certificate:
+            await self._answer_login(flow, login)
+        elif may_be_read(flow.request):
+            flow.request.stream = False
+            self._logging_in[flow] = login
+        else:
+            self._passes(flow, call.passing)
+
+    async def _answer_login(self, flow: http.HTTPFlow, login: Login) -> None:
+        given = await self.logins.answer(flow, login)
+        if given is None:
+            self._passes(flow, login.call.passing)
+        else:
+            del self._passed[flow]
+            self.state.answer(flow, given)
+
+    async def _inject(self, turn: _Turn, decision: Inject) -> None:
+        flow, provider = turn.flow, turn.active.provider
         wants = Wants.BOTH if decision.key_manager is KeyManagerToken.REQUIRED else Wants.SESSION
-        with _of_bot(decision.bot):
-            pair = await active.provider.get(decision.bot, wants, arrived=arrived)
+        bot, user = decision.bot, decision.user
+        with of_bot(bot, user):
+            pair = await provider.get(bot, wants, arrived=turn.arrived, user=user)
         if decision.key_manager is KeyManagerToken.NEVER:
-            pair = TokenPair(pair.bot, pair.session)
-        masking.show_tokens(flow, seal, pair)
-        seal.permits = Permit(self.state, active, decision, decision.origin)
-        self._injected[flow] = _Injected(decision, pair, active.provider)
-        self.state.telemetry.record(
+            pair = dataclasses.replace(pair, key_manager=None)
+        masking.drop_placeholders(flow, turn.seal)
+        masking.show_tokens(flow, turn.seal, pair)
+        turn.seal.secret_body = False
+        caller = dataclasses.replace(turn.caller, remembered=decision.bot)
+        self.clients.remember(flow, caller)
+        turn.seal.permits = Permit(self.state, turn.active, decision, decision.origin, caller)
+        self._injected[flow] = _Injected(decision, pair, provider)
+        self.state.record(
             Event.INJECTED,
-            bot=decision.bot,
+            flow,
+            **whose(bot, user),
             component=decision.component,
             generation=pair.session.generation,
         )
+        _send_to(flow, decision.origin, decision.proxy)
+        if flow not in self.resends:  # else its body is in hand already
+            plan_request(flow.request, secret=False)
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        """Forget the body of what was refused: a login's holds credentials."""
-        if flow in self.state.refused:
-            flow.request.raw_content = b""
+    @fail_closed
+    async def request(self, flow: http.HTTPFlow) -> None:
+        login = self._logging_in.pop(flow, None)
+        if login is None:
+            return
+        if flow.request.stream:  # it grew too long to be held, and is on its way to Symphony
+            self._passes(flow, login.call.passing)
+        else:
+            await self._answer_login(flow, login)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         try:
@@ -147,7 +236,7 @@ class Requests:
         except Exception as error:  # noqa: BLE001 (an answer that was not looked at stays here)
             failure = internal_after_answer(error)
             flow.response = answer(failure)
-            self.state.cut_off(flow, failure)
+            self.state.cut_off(flow, answer(failure))
 
     def _judge(self, flow: http.HTTPFlow) -> None:
         if flow.response is None:
@@ -192,14 +281,15 @@ class Requests:
         """Get new tokens and send the request once more. A refresh that fails answers
         503, which every SDK retries; a 401 from here would make each of them log in."""
         now = self.state.clock.monotonic()
-        with _of_bot(given.decision.bot):
+        with of_bot(given.decision.bot, given.decision.user):
             pair = await given.provider.renew(given.pair, given.decision.component, arrived=now)
         body = resendable_body(flow.request)
         if pair is None or body is None:
             return
         answered = await self.resends.send(flow, body)
         result = "failed" if answered is None else str(answered.status_code)
-        self.state.telemetry.record(Event.RESENT, bot=given.decision.bot, result=result)
+        named = whose(given.decision.bot, given.decision.user)
+        self.state.record(Event.RESENT, flow, **named, result=result)
         if answered is None and self.state.draining:
             raise draining()
         if answered is None:
@@ -216,11 +306,23 @@ class Requests:
         """Begin anew: a replay uses the flow that was there before."""
         self._passed.pop(flow, None)
         self._injected.pop(flow, None)
+        self._logging_in.pop(flow, None)
         self.state.forget(flow)
 
     def in_flight(self) -> int:
         """Count the requests whose answer has not been handed to the connection yet."""
         return sum(flow.live for flow in self._known)
+
+    async def _settled(
+        self, flow: http.HTTPFlow, credentials: Secret | None
+    ) -> tuple[Active, Caller]:
+        """The caller, and the configuration in which that is true: checking a password takes
+        its time, and a reload may fall into it."""
+        while True:
+            active = self._active()
+            caller = await self.clients.caller(flow, credentials, active)
+            if active is self.state.active:
+                return active, caller
 
     def _active(self) -> Active:
         if self.state.active is None:
@@ -229,7 +331,7 @@ class Requests:
             )
         return self.state.active
 
-    def _refuse_in_trouble(self, flow: http.HTTPFlow) -> None:
+    def _refuse_in_trouble(self, flow: http.HTTPFlow, active: Active) -> None:
         """Refuse what may not reach Symphony now, whatever it asks for."""
         spoken = "HTTP/2.0" if flow.client_conn.alpn == b"h2" else "HTTP/1.1"
         if flow.request.http_version not in {spoken, "HTTP/1.0"} and not flow.is_replay:
@@ -242,25 +344,20 @@ class Requests:
             raise self.state.trouble
         if self.state.draining and flow not in self.resends:
             raise draining()
-        listen = flow.client_conn.proxy_mode.listen_host(ctx.options.listen_host)
-        if not is_loopback(listen):
-            raise DestinationRefused(
-                f"the proxy listens on {listen or 'all interfaces'}, where anybody could "
-                "speak as the bot",
-                status=403,
-                reason=Reason.CLIENTS_REQUIRED,
-                hint="start it with --listen-host 127.0.0.1",
-            )
+        _refuse_strangers(flow, active)
 
 
-@contextmanager
-def _of_bot(bot: str) -> Iterator[None]:
-    """Say whose trouble it is."""
-    try:
-        yield
-    except SymphonyAuthProxyError as error:
-        error.bot = bot
-        raise
+def _refuse_strangers(flow: http.HTTPFlow, active: Active) -> None:
+    """Refuse everybody where everybody may come from."""
+    listen = flow.client_conn.proxy_mode.listen_host(ctx.options.listen_host)
+    if not active.settings.clients and not is_loopback(listen):
+        raise DestinationRefused(
+            f"the proxy listens on {listen or 'all interfaces'}, where anybody could "
+            "speak as the bot",
+            status=403,
+            reason=Reason.CLIENTS_REQUIRED,
+            hint="start it with --listen-host 127.0.0.1, or configure authProxy.clients",
+        )
 
 
 def _is_regular(flow: http.HTTPFlow) -> bool:

@@ -14,6 +14,7 @@ from weakref import WeakSet
 from mitmproxy import ctx, http
 from mitmproxy.addons.clientplayback import ReplayHandler
 
+from symphony_auth_proxy.mitm.clients import Clients
 from symphony_auth_proxy.mitm.seal import attach, seal_of
 
 # As long as the BDK for Python waits for an answer; a datafeed read is a long poll.
@@ -23,7 +24,8 @@ _TIMEOUT_SECONDS = 300.0
 class Resends:
     """The second attempts of one addon."""
 
-    def __init__(self) -> None:
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
         self._copies: WeakSet[http.HTTPFlow] = WeakSet()
         self._running: set[ReplayHandler] = set()
 
@@ -41,6 +43,7 @@ class Resends:
         assert seal is not None
         copied = dataclasses.replace(seal, brought=list(seal.brought), answered=[])
         attach(again, copied)
+        self._clients.same_caller(flow, again)
         self._copies.add(again)
 
         options = copy.deepcopy(ctx.options)

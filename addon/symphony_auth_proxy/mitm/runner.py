@@ -15,21 +15,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mitmproxy import exceptions, master, options
 from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig, upstream_auth
 from mitmproxy.addons.script import ScriptLoader
 from mitmproxy.proxy import mode_specs
 from mitmproxy.tools.web.master import WebMaster
+from mitmproxy.utils import asyncio_utils
 
+from symphony_auth_proxy.config import load
 from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
-from symphony_auth_proxy.model import Origin
+from symphony_auth_proxy.mitm.surfaces import Surfaces
+from symphony_auth_proxy.model import Origin, Settings
 
 _SUPPORTED_MODES = (mode_specs.RegularMode, mode_specs.ReverseMode, mode_specs.UpstreamMode)
 
@@ -54,6 +59,9 @@ class Run:
     web_port: int = 8081
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options of mitmproxy, as `--set name=value` takes them."""
+    load: Callable[[Path | None], Settings] = load
+    control: bool = False
+    """Whether `status`, `flush`, `reload` and `admin.listen` are of this proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,8 @@ class Started:
     listen: Origin
     hosts: tuple[str, ...]
     bots: tuple[str, ...]
+    listeners_of_bots: tuple[tuple[str, Origin], ...]
+    clients: tuple[str, ...]
     ca_certificate: Path
     web_url: str | None = None
     """With the UI's own token."""
@@ -71,11 +81,14 @@ class Started:
     def of(cls, proxy: master.Master, addon: SymphonyAuth) -> Started:
         active, server = addon.state.active, proxy.addons.get("proxyserver")
         assert active is not None
+        bots = active.settings.bots
         assert isinstance(server, proxyserver.Proxyserver)
         return cls(
             listen=Origin(*server.listen_addrs()[0][:2]),
             hosts=tuple(sorted(active.routes.hosts)),
-            bots=tuple(bot.username for bot in active.settings.bots),
+            bots=tuple(bot.username for bot in bots),
+            listeners_of_bots=tuple((bot.username, bot.listen) for bot in bots if bot.listen),
+            clients=tuple(client.name for client in active.settings.clients),
             ca_certificate=Path(proxy.options.confdir) / "mitmproxy-ca-cert.pem",
             web_url=proxy.web_url if isinstance(proxy, WebMaster) else None,
         )
@@ -97,8 +110,9 @@ class Gateway(master.Master):
         )
 
 
-def check_modes(modes: Sequence[str]) -> list[Problem]:
-    """Say which modes cannot be used, and why."""
+def check_modes(modes: Sequence[str], *, clients: bool = False) -> list[Problem]:
+    """Say which modes cannot be used, and why. `clients`: whether clients are configured,
+    without whom all listeners must be on loopback."""
     problems = []
     for text in modes:
         try:
@@ -112,9 +126,9 @@ def check_modes(modes: Sequence[str]) -> list[Problem]:
             )
         elif isinstance(mode, mode_specs.ReverseMode) and mode.scheme not in {"http", "https"}:
             problems.append(Problem("--mode", f"{text}: a reverse proxy speaks http or https"))
-        elif mode.custom_listen_host and not is_loopback(mode.custom_listen_host):
+        elif mode.custom_listen_host and not (clients or is_loopback(mode.custom_listen_host)):
             problems.append(
-                Problem("--mode", f"{text}: listens off loopback; that needs `clients`")
+                Problem("--mode", f"{text}: listens off loopback; that needs authProxy.clients")
             )
     return problems
 
@@ -146,9 +160,46 @@ async def serve(run: Run, *, ready: Callable[[Started], None]) -> None:
     if run.screen is Screen.WEB:
         _require_free("--web-port", Origin("127.0.0.1", run.web_port))
     proxy, addon = build(run)
+    if run.control:
+        _control(run, proxy, addon)
     proxy.addons.add(_Ready(lambda: ready(Started.of(proxy, addon))))
     _handle_signals(proxy)
     await proxy.run()
+
+
+async def alongside[T](run: Run, work: Callable[[Started], Coroutine[Any, Any, T]]) -> T:
+    """Run for as long as `work` takes, and until the requests in flight then are finished.
+    Leaves signals alone.
+
+    Raises what `work` raises, and ConfigError.
+    """
+    raise_file_limit()
+    proxy, addon = build(run)
+    tasks: list[asyncio.Task[T]] = []
+
+    async def until_done(started: Started) -> T:
+        try:
+            return await work(started)
+        finally:
+            proxy.shutdown()
+
+    def ready() -> None:
+        started = Started.of(proxy, addon)
+        tasks.append(asyncio_utils.create_task(until_done(started), name="work", keep_ref=True))
+
+    proxy.addons.add(_Ready(ready))
+    await proxy.run()
+    return await tasks[0]
+
+
+def _control(run: Run, proxy: master.Master, addon: SymphonyAuth) -> None:
+    active = addon.state.active
+    if active is not None and active.settings.admin_listen is not None:
+        _require_free("authProxy.admin.listen", active.settings.admin_listen)
+    surfaces = Surfaces(addon, Path(run.config))
+    proxy.addons.add(surfaces)
+    if run.screen is not Screen.CONSOLE:  # there the signal says that the terminal is gone
+        surfaces.heed_hangup()
 
 
 def _uses_listen(mode: str) -> bool:
@@ -160,14 +211,21 @@ def _uses_listen(mode: str) -> bool:
 
 def _require_free(option: str, place: Origin) -> None:
     """Find out before mitmproxy does: its advice names options that are not ours."""
+    trouble = _taken(place)
+    if trouble is not None:
+        raise SymphonyAuthProxyError(
+            f"cannot listen on {place}: {trouble}",
+            hint=f"stop what listens there, or choose another port with {option}",
+        )
+
+
+def _taken(place: Origin) -> str | None:
+    """Why nothing can listen there, in the system's words; None: it can."""
     try:
         with socket.create_server((place.host, place.port), family=_family(place)):
-            pass
+            return None
     except OSError as error:
-        raise SymphonyAuthProxyError(
-            f"cannot listen on {place}: {os.strerror(error.errno or 0)}",
-            hint=f"stop what listens there, or choose another port with {option}",
-        ) from error
+        return os.strerror(error.errno or 0)
 
 
 def _family(place: Origin) -> socket.AddressFamily:
@@ -177,12 +235,11 @@ def _family(place: Origin) -> socket.AddressFamily:
 def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
     """Make a master with our addon in its place, configured but not yet running."""
     opts = options.Options()
-    addon = SymphonyAuth()
+    addon = SymphonyAuth(run.load, Path(run.confdir))
     proxy = _master(run.screen, opts, addon)
     try:
         # The values that the addon needs to find in place when it is configured.
         opts.update(
-            confdir=run.confdir,
             listen_host=run.listen.host,
             listen_port=run.listen.port,
             mode=list(run.modes),
@@ -192,15 +249,34 @@ def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
         opts.set(*(f"{name}={value}" for name, value in run.options.items()))
     except exceptions.OptionsError as error:
         raise ConfigError([Problem("--mode or --set", str(error))]) from error
-    problems = check_modes(opts.mode)
-    if not is_loopback(opts.listen_host):
-        problems.append(Problem("--set listen_host", "must be loopback; else it needs `clients`"))
-    if problems:
-        raise ConfigError(problems)
+    addon.modes = partial(_modes, opts, tuple(opts.mode))
     opts.update(symphony_config=run.config)
     if addon.state.trouble is not None:
         raise addon.state.trouble
     return proxy, addon
+
+
+def _modes(opts: options.Options, base: Sequence[str], settings: Settings) -> list[str]:
+    """The modes to run in: those that were asked for, and the listeners that mean a bot.
+
+    Raises ConfigError.
+    """
+    places = [bot.listen for bot in settings.bots if bot.listen is not None]
+    listeners = {f"regular@{place.host}:{place.port}": place for place in places}
+    problems = check_modes([*base, *listeners], clients=bool(settings.clients))
+    if not settings.clients and not is_loopback(opts.listen_host):
+        problems.append(
+            Problem(
+                "listen_host", f"{opts.listen_host} is not loopback; that needs authProxy.clients"
+            )
+        )
+    for mode, place in listeners.items():
+        trouble = None if mode in opts.mode else _taken(place)
+        if trouble is not None:
+            problems.append(Problem("authProxy.bots[].listen", f"cannot be {place}: {trouble}"))
+    if problems:
+        raise ConfigError(problems, source="the set of listeners")
+    return [*base, *listeners]
 
 
 def _master(screen: Screen, opts: options.Options, addon: SymphonyAuth) -> master.Master:

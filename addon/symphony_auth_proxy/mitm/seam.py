@@ -6,6 +6,8 @@ that it is meant for. `install` wraps it; with that,
 * what is sealed in a flow (see `seal`) is put into the copy that goes on the wire, after a
   last check against the connection that was really made. What the check refuses goes
   nowhere;
+* a body that holds credentials is sealed in the very step that puts it into its flow, before
+  the hook that would show it to anybody;
 * mitmproxy's own error pages leave as the JSON that Symphony's clients understand;
 * mitmproxy's remarks on broken messages quote what was sent. They are replaced before they
   reach a flow, a log or a client.
@@ -26,6 +28,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
     HttpLayer,
+    HttpRequestHook,
     HttpStream,
     RequestData,
     RequestEndOfMessage,
@@ -87,7 +90,7 @@ def install(error_page: ErrorPage) -> None:
         self: HttpLayer, child: layer.Layer, event: events.Event
     ) -> layer.CommandGenerator[None]:
         if isinstance(child, HttpStream):
-            return _original(self, child, _for_stream(child, event))
+            return _bodies_sealed(_original(self, child, _for_stream(child, event)))
         if child is self.connections.get(self.context.client):
             return _to_client(self, child, event, error_page)
         return _to_server(self, child, event)
@@ -108,6 +111,15 @@ def _for_stream(stream: HttpStream, event: events.Event) -> events.Event:
     return event
 
 
+def _bodies_sealed(steps: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+    for command in steps:
+        if isinstance(command, HttpRequestHook):
+            seal = seal_of(command.flow)
+            if seal is not None:
+                seal.seal_body(command.flow.request)
+        yield command
+
+
 def _to_server(
     self: HttpLayer, child: layer.Layer, event: events.Event
 ) -> layer.CommandGenerator[None]:
@@ -125,8 +137,11 @@ def _to_server(
         stream = self.streams.get(event.stream_id)
         if stream is None or stream in _refused:
             return  # what follows refused headers goes nowhere either
+        seal = seal_of(stream.flow)
         if isinstance(event, RequestTrailers):
             event = RequestTrailers(event.stream_id, _harmless(event.trailers))
+        elif isinstance(event, RequestData) and seal is not None:
+            event = RequestData(event.stream_id, seal.sent_body(event.data))
     yield from _unbroken(self, child, event)
 
 
@@ -193,14 +208,19 @@ def _is_error_page(command: commands.Command, self: HttpLayer) -> bool:
 def _unbroken(
     self: HttpLayer, child: layer.Layer, event: events.Event
 ) -> layer.CommandGenerator[None]:
-    """End a connection whose bytes mitmproxy cannot handle (HTTP/1 trailers): it would log a
-    crash and leave the other side waiting for ever."""
+    """End a connection whose bytes mitmproxy cannot handle: it would leave the other side
+    waiting for ever. Trailers of HTTP/1 are a crash to it; after a TLS alert, as servers send
+    it that miss a client certificate, it does not tell that the connection has ended."""
+    broken = False
     try:
         for command in _original(self, child, event):
+            broken = broken or _tells_tls_failure(command)
             yield _quiet(command)
     except NotImplementedError:
         if not isinstance(event, events.ConnectionEvent):
             raise
+        broken = True
+    if broken and isinstance(event, events.ConnectionEvent):
         yield commands.CloseConnection(event.connection)
         of_client = event.connection is self.context.client
         for stream_id, stream in list(self.streams.items()):
@@ -208,6 +228,10 @@ def _unbroken(
                 yield from self.event_to_child(stream, _broken_request(stream_id))
             elif stream.context.server is event.connection:
                 yield from self.event_to_child(stream, _broken_answer(stream_id))
+
+
+def _tells_tls_failure(command: commands.Command) -> bool:
+    return isinstance(command, commands.Log) and command.message.startswith("TLS Error: ")
 
 
 def _broken_request(stream_id: int) -> RequestProtocolError:

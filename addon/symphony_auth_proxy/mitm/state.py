@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Unpack
 from weakref import WeakKeyDictionary, WeakSet
 
 from mitmproxy import connection, http
 
 from symphony_auth_proxy.clock import Clock, SystemClock
+from symphony_auth_proxy.core.placeholder import Placeholders
 from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.answers import answer
@@ -18,7 +19,7 @@ from symphony_auth_proxy.mitm.bodies import declared_length, has_body
 from symphony_auth_proxy.mitm.failures import internal, internal_after_answer
 from symphony_auth_proxy.model import Settings
 from symphony_auth_proxy.provider import TokenProvider
-from symphony_auth_proxy.telemetry import Event, Telemetry
+from symphony_auth_proxy.telemetry import Event, Facts, Telemetry
 
 # A refusal waits for the request's body, so that the connection can be used again. A longer
 # body than this is not waited for.
@@ -32,6 +33,8 @@ class Active:
     settings: Settings
     routes: Routes
     provider: TokenProvider
+    placeholders: Placeholders | None = None
+    """Set when logins are answered here."""
 
 
 @dataclass(slots=True)
@@ -49,30 +52,45 @@ class State:
     )
     """Answers to flows whose connection is closed instead of reading their body."""
     refused: WeakSet[http.HTTPFlow] = field(default_factory=WeakSet)
+    client_names: WeakKeyDictionary[http.HTTPFlow, str] = field(default_factory=WeakKeyDictionary)
+    """For records: the configured client that sent a flow, or that it claimed to be from."""
     verified: WeakSet[connection.Server] = field(default_factory=WeakSet)
     """Connections whose certificate was asked to be verified when they were made."""
 
+    def record(self, event: Event, flow: http.HTTPFlow, **facts: Unpack[Facts]) -> None:
+        """Write an audit record about a request, with its client if that is known."""
+        if flow in self.client_names:
+            facts["client"] = self.client_names[flow]
+        self.telemetry.record(event, **facts)
+
     def refuse(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
         """Answer a request ourselves; nothing of it is sent."""
-        self.telemetry.record(Event.REFUSED, reason=error.reason, host=flow.request.host)
+        self.record(Event.REFUSED, flow, reason=error.reason, host=flow.request.host)
         self.refused.add(flow)
+        self.answer(flow, answer(error))
+
+    def answer(self, flow: http.HTTPFlow, response: http.Response) -> None:
+        """Answer a request ourselves, once its body has come; if that may be long, at once."""
         flow.request.stream = False
         length = declared_length(flow.request)
-        unread = flow.response is None and has_body(flow.request)
+        # A replay's body comes again, from memory.
+        whole = flow.request.timestamp_end is not None and not flow.is_replay
+        unread = flow.response is None and has_body(flow.request) and not whole
         if unread and (length is None or length > _WAIT_FOR_BODY_BYTES):
-            self.cut_off(flow, error)
+            self.cut_off(flow, response)
         else:
-            flow.response = answer(error)
+            flow.response = response
 
-    def cut_off(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
+    def cut_off(self, flow: http.HTTPFlow, response: http.Response) -> None:
         """Answer, and close the connection: whatever still comes is not waited for."""
-        self.last_words[flow] = answer(error)
+        self.last_words[flow] = response
         flow.kill()
 
     def forget(self, flow: http.HTTPFlow) -> None:
         """Begin anew with a flow that is replayed."""
         self.refused.discard(flow)
         self.last_words.pop(flow, None)
+        self.client_names.pop(flow, None)
 
 
 class HasState(Protocol):

@@ -16,17 +16,20 @@ from symphony_auth_proxy.stores.memory import MemoryStore
 
 
 class TokenStore(Protocol):
-    """Tokens by bot and kind. Asynchronous, since a store may be shared between processes."""
+    """Tokens by account and kind. Asynchronous, since a store may be shared between processes.
 
-    async def load(self, bot: str, kind: TokenKind) -> Token | None:
+    `account`: a bot's username, or a user's name below it (`core.names.key_of`).
+    """
+
+    async def load(self, account: str, kind: TokenKind) -> Token | None:
         """Return the token saved last, unless its life is over or it was discarded."""
         ...
 
-    async def save(self, bot: str, token: Token) -> None:
+    async def save(self, account: str, token: Token) -> None:
         """Keep `token` until its life is over, in place of the one before."""
         ...
 
-    async def discard(self, bot: str, kind: TokenKind, generation: int) -> None:
+    async def discard(self, account: str, kind: TokenKind, generation: int) -> None:
         """Forget the token if it is of this generation or an older one."""
         ...
 

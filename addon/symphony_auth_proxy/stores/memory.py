@@ -18,18 +18,18 @@ class MemoryStore:
     """A `stores.TokenStore` in a cache whose entries live as long as their tokens."""
 
     def __init__(self, clock: Clock) -> None:
-        # Never full: there are two tokens a bot, and all bots are configured.
+        # Never full: there are two tokens an account, and the provider bounds those.
         self._tokens: TLRUCache[tuple[str, TokenKind], Token] = TLRUCache(
             maxsize=inf, ttu=_time_to_use, timer=clock.monotonic
         )
 
-    async def load(self, bot: str, kind: TokenKind) -> Token | None:
-        return self._tokens.get((bot, kind))
+    async def load(self, account: str, kind: TokenKind) -> Token | None:
+        return self._tokens.get((account, kind))
 
-    async def save(self, bot: str, token: Token) -> None:
-        self._tokens[bot, token.kind] = token
+    async def save(self, account: str, token: Token) -> None:
+        self._tokens[account, token.kind] = token
 
-    async def discard(self, bot: str, kind: TokenKind, generation: int) -> None:
-        token = self._tokens.get((bot, kind))
+    async def discard(self, account: str, kind: TokenKind, generation: int) -> None:
+        token = self._tokens.get((account, kind))
         if token is not None and token.generation <= generation:
-            self._tokens.pop((bot, kind), None)
+            self._tokens.pop((account, kind), None)

@@ -58,7 +58,7 @@ def test_schema_prints_json(tmp_path):
     assert json.loads(result.output)["$schema"].startswith("https://json-schema.org/")
 
 
-@pytest.mark.parametrize("command", [[], ["show"], ["schema"]])
+@pytest.mark.parametrize("command", [[], ["show"], ["schema"], ["hash"], ["client"]])
 def test_every_help_has_an_example(command):
     result = CliRunner().invoke(config, [*command, "--help"])
 

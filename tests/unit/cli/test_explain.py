@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
+from support.configuration import change
 from symphony_auth_proxy.cli.explain import explain
 from symphony_auth_proxy.model import Component
 from symphony_auth_proxy.sandbox import Sandbox
@@ -47,6 +48,55 @@ def test_other_hosts_are_not_symphonys(sandbox: Sandbox) -> None:
     code, output = run(sandbox, "https://example.com/pod/v2/sessioninfo")
     assert code == 1
     assert "not a Symphony host of this configuration" in output
+
+
+@pytest.fixture
+def shared(sandbox: Sandbox) -> Sandbox:
+    """A configuration with a client."""
+    with change(sandbox.config) as document:
+        document["authProxy"]["clients"] = [
+            {"name": "lab", "password": "a password of the lab", "bots": ["compliance-bot"]}
+        ]
+    return sandbox
+
+
+def test_a_client_gets_the_bot_that_it_is_granted(shared: Sandbox) -> None:
+    url = shared.url(Component.POD) + "/pod/v2/sessioninfo"
+    code, output = run(shared, url, "--client", "lab")
+    assert code == 0
+    assert "bot               compliance-bot" in output
+
+
+def test_a_client_is_told_which_bot_it_may_not_use(shared: Sandbox) -> None:
+    url = shared.url(Component.POD) + "/pod/v2/sessioninfo"
+    code, output = run(shared, url, "--client", "lab", "--bot", "pricing-bot")
+    assert code == 1
+    assert "refused           403 not_granted" in output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--client", "nobody"]])
+def test_where_clients_are_configured_one_of_them_asks(
+    shared: Sandbox, arguments: list[str]
+) -> None:
+    code, output = run(shared, shared.url(Component.POD) + "/pod/v1/x", *arguments)
+    assert code == 2
+    assert "one of: lab" in output
+
+
+def test_where_none_are_configured_none_asks(sandbox: Sandbox) -> None:
+    code, output = run(sandbox, sandbox.url(Component.POD), "--client", "lab")
+    assert code == 2
+    assert "no clients are configured" in output
+
+
+def test_a_login_that_may_be_answered_here_is_told_as_such(sandbox: Sandbox) -> None:
+    with change(sandbox.config) as document:
+        document["authProxy"]["answerLogins"] = True
+    url = sandbox.url(Component.POD) + "/login/pubkey/authenticate"
+    code, output = run(sandbox, url, "--method", "POST")
+    assert code == 1
+    assert "those of our own bots are answered here" in output
+    assert f"others sent to    {sandbox.url(Component.POD)}" in output
 
 
 def test_a_refusal_is_told_with_the_way_out(sandbox: Sandbox) -> None:

@@ -187,6 +187,16 @@ def test_a_mistake_of_the_bot_is_named_at_its_place(workplace, bot, path, words)
     assert words in problems[path]
 
 
+@pytest.mark.parametrize("bot", ["{}", "", "{username: , privateKey: }"])
+def test_a_bot_of_which_nothing_is_filled_in_is_one_problem(workplace, bot):
+    path = workplace.write(f"host: acme.symphony.com\nbot: {bot}")
+
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, environ=workplace.environ)
+
+    assert list(map(str, caught.value.problems)) == ["bot: is missing"]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [(b"", "empty"), (b"a\nb\n", "line break"), (b"a\0b", "NUL"), (b"\xff", "UTF-8")],

@@ -14,14 +14,25 @@ from symphony_auth_proxy.core.decisions import (
     Destination,
     Inject,
     KeyManagerToken,
+    LoginCall,
     PassThrough,
     Refuse,
     Request,
     Untouched,
 )
+from symphony_auth_proxy.core.placeholder import Placeholders
 from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import Reason
-from symphony_auth_proxy.model import ClientTokens, Component, Origin, Settings
+from symphony_auth_proxy.model import (
+    ClientTokens,
+    Component,
+    Endpoint,
+    Origin,
+    Pod,
+    Settings,
+    TokenKind,
+    UpstreamProxy,
+)
 
 POD, AGENT = "acme.symphony.com", "agent.acme.example"
 KEY_MANAGER, SESSION_AUTH = "km.acme.example", "acme-api.symphony.com"
@@ -126,6 +137,86 @@ def test_nodes_behind_a_load_balancer_are_agents_too() -> None:
         bot(pod_=type(place)(place.pod, place.agent, place.key_manager, place.session_auth, nodes))
     )
     assert isinstance(decide("a1.acme.example", ECHO, port=8443, given=balanced), Inject)
+
+
+# --- several pods --------------------------------------------------------------------
+
+
+def _two_pods() -> Settings:
+    corporate = UpstreamProxy("corp.example", 3128)
+    there = Endpoint(Origin("two.symphony.com", 443), proxy=corporate)
+    two = Pod(there, there, there, there)
+    return settings(bot("one", cloud_pod("one.symphony.com")), bot("two", two))
+
+
+def test_where_one_bot_alone_has_business_it_speaks() -> None:
+    decision = decide("two.symphony.com", ECHO, given=_two_pods())
+    assert isinstance(decision, Inject)
+    assert (decision.bot, decision.proxy) == ("two", UpstreamProxy("corp.example", 3128))
+
+
+def test_a_bot_that_is_chosen_gets_nothing_at_a_pod_that_is_not_its_own() -> None:
+    decision = decide(
+        "two.symphony.com", ECHO, given=_two_pods(), headers=[("Symphony-Bot", "one")]
+    )
+    assert isinstance(decision, PassThrough)
+    assert decision.why is Untouched.OTHER_COMPONENT
+
+
+def test_bots_behind_one_gateway_are_told_apart_by_their_contexts() -> None:
+    one, two = (cloud_pod("gateway.example", context=context) for context in ("/one", "/two"))
+    both = settings(bot("one", one), bot("two", two))
+    for name in ("one", "two"):
+        decision = decide("gateway.example", f"/{name}{ECHO}", given=both)
+        assert isinstance(decision, Inject)
+        assert decision.bot == name
+        chosen = [("Symphony-Bot", name)]
+        other = {"one": "two", "two": "one"}[name]
+        assert isinstance(
+            decide("gateway.example", f"/{other}{ECHO}", given=both, headers=chosen), PassThrough
+        )
+
+
+# --- logins that are answered here ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "kind", "by_certificate"),
+    [
+        (POD, "/login/pubkey/authenticate", TokenKind.SESSION, False),
+        (KEY_MANAGER, "/relay/pubkey/authenticate", TokenKind.KEY_MANAGER, False),
+        (SESSION_AUTH, "/sessionauth/v1/authenticate", TokenKind.SESSION, True),
+        (KEY_MANAGER, "/keyauth/v1/authenticate", TokenKind.KEY_MANAGER, True),
+    ],
+)
+def test_the_four_logins_of_bots_may_be_answered_here(
+    host: str, path: str, kind: TokenKind, by_certificate: bool
+) -> None:
+    routes = Routes(settings(), Placeholders(bytes(32), lambda: 0.0))
+    destination = Destination(host, 443, "https", authorities=(host,))
+    decision = routes.decide(destination, Request("POST", path))
+    assert isinstance(decision, LoginCall)
+    assert (decision.kind, decision.by_certificate) == (kind, by_certificate)
+    assert decision.passing == decide(host, path, method="POST")
+    assert isinstance(routes.decide(destination, Request("GET", path)), PassThrough)
+    page = Request("POST", path, [("Origin", "https://evil.example")])
+    assert refusal(routes.decide(destination, page)) == (403, Reason.CROSS_SITE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/login/pubkey/app/authenticate",
+        "/login/pubkey/app/user/7/authenticate",
+        "/login/v1/pubkey/app/authenticate/extensionApp",
+        "/login/x/../pubkey/authenticate",
+    ],
+)
+def test_no_other_login_is_answered(path: str) -> None:
+    routes = Routes(settings(), Placeholders(bytes(32), lambda: 0.0))
+    destination = Destination(POD, 443, "https", authorities=(POD,))
+    decision = routes.decide(destination, Request("POST", path))
+    assert isinstance(decision, PassThrough)
 
 
 # --- which bot -----------------------------------------------------------------------

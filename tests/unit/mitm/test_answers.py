@@ -6,7 +6,12 @@ import json
 
 import pytest
 
-from symphony_auth_proxy.errors import LoginUnavailable, Reason, SymphonyAuthProxyError
+from symphony_auth_proxy.errors import (
+    ClientRefused,
+    LoginUnavailable,
+    Reason,
+    SymphonyAuthProxyError,
+)
 from symphony_auth_proxy.mitm.answers import answer
 
 
@@ -22,6 +27,18 @@ def test_an_answer_has_symphonys_fields_and_ours() -> None:
     }
     assert made.headers["Retry-After"] == "3"
     assert made.headers["Cache-Control"] == "no-store"
+
+
+def test_a_client_that_is_not_known_is_asked_who_it_is() -> None:
+    """RFC 9110, 15.5.8: a 407 without a challenge would be no 407."""
+    unknown = ClientRefused("who?", status=407, reason=Reason.CLIENT_UNKNOWN)
+    challenge = answer(unknown).headers["Proxy-Authenticate"]
+    assert challenge == 'Basic realm="symphony-auth-proxy", charset="UTF-8"'
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 421, 502, 503])
+def test_nobody_else_is(status: int) -> None:
+    assert "Proxy-Authenticate" not in answer(ClientRefused("no", status=status)).headers
 
 
 @pytest.mark.parametrize("reason", list(Reason))
