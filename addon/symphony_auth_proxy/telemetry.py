@@ -84,11 +84,8 @@ LABELS: Final = frozenset({"bot", "kind", "component", "reason", "result"})
 LOGIN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Bounds of the histogram of logins. A request waits up to 10 s, a login may take 30."""
 
+_EACH_REQUEST: Final = {Event.INJECTED, Event.PASSED, Event.PASSTHROUGH, Event.LOGIN_ANSWERED}
 _LEVELS: Final = {
-    # One each request: for whoever turns debugging on.
-    Event.INJECTED: logging.DEBUG,
-    Event.PASSED: logging.DEBUG,
-    Event.PASSTHROUGH: logging.DEBUG,
     Event.STALE_USED: logging.DEBUG,
     Event.LOGIN_FAILED: logging.WARNING,
     Event.KEY_RELOAD_FAILED: logging.WARNING,
@@ -120,6 +117,9 @@ class Telemetry:
     """Writes the audit records of one proxy and counts them."""
 
     def __init__(self) -> None:
+        self.request_level = logging.DEBUG
+        """Of the records that there is one of for each request: for whoever turns debugging on,
+        unless clients are told apart and it must be provable who used what."""
         self._counts: Counter[tuple[Event, frozenset[tuple[str, Fact]]]] = Counter()
         self._logins: dict[frozenset[tuple[str, Fact]], Durations] = {}
 
@@ -140,7 +140,7 @@ class Telemetry:
         self._counts[event, labels] += 1
         if event is Event.LOGIN_SUCCEEDED and "seconds" in told:
             self._logins.setdefault(labels, Durations()).add(float(told["seconds"]))
-        level = _LEVELS.get(event, logging.INFO)
+        level = self.request_level if event in _EACH_REQUEST else _LEVELS.get(event, logging.INFO)
         if _log.isEnabledFor(level):
             _log.log(level, "%s", _line(event, told))
 

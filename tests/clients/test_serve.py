@@ -14,8 +14,9 @@ import pytest
 
 from support.environments import own_script
 from support.processes import Child, environment, running
-from symphony_auth_proxy.model import Component
-from symphony_auth_proxy.sandbox import Received, Sandbox
+from support.wire import connect_proxy
+from symphony_auth_proxy.model import Component, TokenKind
+from symphony_auth_proxy.sandbox import KEY_BOT, Received, Sandbox
 
 SERVE = (own_script("symphony-auth-proxy"), "serve", "--listen", "127.0.0.1:0")
 FEEDS = "/agent/v5/datafeeds"
@@ -48,6 +49,19 @@ def held_read(sandbox: Sandbox, client: httpx.Client) -> Iterator[Future[httpx.R
         answer = pool.submit(client.post, agent + path, json={}, timeout=60)
         sandbox.wait_for(arrived)
         yield answer
+
+
+def test_in_upstream_mode_logins_go_through_the_other_proxy_too(sandbox: Sandbox) -> None:
+    credentials = "bank:the-password-of-the-bank"
+    with connect_proxy(credentials) as corporate:
+        mode = ("--mode", f"upstream:http://127.0.0.1:{corporate.port}")
+        with serving(sandbox, *mode, "--set", f"upstream_auth={credentials}") as (_, client):
+            pod = sandbox.url(Component.POD)
+            assert client.get(pod + "/pod/v2/sessioninfo").status_code == 200
+            sandbox.wait_for(lambda _: sandbox.logins(TokenKind.KEY_MANAGER, KEY_BOT) == 1)
+    # Traffic went to the pod alone; a login went to the key manager.
+    assert str(sandbox.origin(Component.KEY_MANAGER)) in corporate.targets
+    assert corporate.refused == 0
 
 
 def test_a_request_in_flight_is_finished_before_the_end(sandbox: Sandbox) -> None:

@@ -214,6 +214,18 @@ def test_a_reverse_proxys_clients_may_say_it_as_to_a_server(sandbox: Sandbox) ->
     assert theirs.values("sessionToken") == []
 
 
+def test_a_reverse_proxys_clients_may_call_it_by_a_name_of_its_own(sandbox: Sandbox) -> None:
+    """No web page can: it does not know the password. Another of Symphony's hosts is none."""
+    with (
+        proxy_in(f"reverse:{sandbox.url(Component.POD)}", sandbox, pricing()) as proxy,
+        Wire(proxy) as wire,
+    ):
+        assert wire.request(SESSION_INFO, "proxy.bank.example:8443", AUTHORIZED).status == 200
+        other = str(sandbox.origin(Component.AGENT))
+        assert wire.request(SESSION_INFO, other, AUTHORIZED).status == 421
+    assert len(calls(sandbox)) == 1
+
+
 def test_a_reverse_proxy_without_clients_leaves_authorization_alone(sandbox: Sandbox) -> None:
     with (
         proxy_in(f"reverse:{sandbox.url(Component.POD)}", sandbox) as proxy,
@@ -380,7 +392,7 @@ def test_a_hashed_password_is_hashed_once(
 def test_records_tell_which_client_did_what(
     sandbox: Sandbox, proxy: Proxy, prepared: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("DEBUG", "symphony_auth_proxy.audit")
+    caplog.set_level("INFO", "symphony_auth_proxy.audit")  # as it is unless told otherwise
     pod = sandbox.url(Component.POD)
     with client_of(proxy, credentials=(NAME, PASSWORD)) as http:
         assert http.get(pod + SESSION_INFO).is_success

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import click
 from symphony_auth_proxy import config
 from symphony_auth_proxy.cli.common import config_option
 from symphony_auth_proxy.errors import ConfigError, Problem
-from symphony_auth_proxy.mitm.runner import Run, Screen, Started
+from symphony_auth_proxy.mitm.runner import Run, Screen, Started, upstream_proxy
 from symphony_auth_proxy.mitm.runner import serve as run_proxy
 from symphony_auth_proxy.model import Origin
 
@@ -56,7 +57,8 @@ def serve(
         raise click.UsageError("--web and --console exclude each other.")
     options = dict(_name_and_value(setting) for setting in settings)
     path = config.find(config_path)
-    loaded = config.load(path)
+    load = partial(config.load, default_proxy=upstream_proxy(modes, options.get("upstream_auth")))
+    loaded = load(path)
     origin = loaded.listen if listen is None else _listen(listen)
     screen = Screen.WEB if web else Screen.CONSOLE if console else Screen.NONE
     run = Run(
@@ -67,6 +69,7 @@ def serve(
         screen=screen,
         web_port=web_port,
         options=options,
+        load=load,
         control=True,
     )
     logging.getLogger("symphony_auth_proxy").setLevel(logging.DEBUG if verbose else logging.INFO)

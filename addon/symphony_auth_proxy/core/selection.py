@@ -48,10 +48,12 @@ class Selection:
         """Choose. Raises ClientRefused (400, 401, 403)."""
         user = _user(request)
         held = self._held(request, caller) or self._known(caller.remembered)
-        bot = self._bot(request, caller, held, covers, granted_only=user is None)
+        # A client that is granted no bots, only users, may call through any bot's app.
+        grants_bind = user is None or (caller.client is not None and bool(caller.client.bots))
+        bot = self._bot(request, caller, held, covers, granted_only=grants_bind)
         if user is not None:
             _require_calls_for(user, bot, caller)
-        else:
+        if grants_bind:
             _require_granted(bot.username, caller)
         return Speaker(bot, user)
 

@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,8 @@ _NEEDED_OPTIONS: dict[str, object] = {
     "store_streamed_bodies": False,
     # What is intercepted is HTTP or nothing: raw bytes would pass without our hooks.
     "rawtcp": False,
+    # The CA is for the configured hosts, and not for what else an upstream's certificate names.
+    "upstream_cert": False,
     # What a client of a reverse proxy calls it is looked at, see `requests`.
     "keep_host_header": True,
 }
@@ -101,6 +104,7 @@ class SymphonyAuth:
         self.addons = [Connections(self.state, clients), self.requests]
         self._needed: dict[str, object] = {}
         self._bundles = Path(tempfile.mkdtemp(prefix="symphony-auth-proxy-"))
+        self._clean_up = weakref.finalize(self, shutil.rmtree, self._bundles, ignore_errors=True)
 
     # --- life ------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ class SymphonyAuth:
                 await active.provider.aclose()
                 self.state.telemetry.record(Event.STOPPED)
         finally:
-            shutil.rmtree(self._bundles, ignore_errors=True)
+            self._clean_up()
 
     # --- configuration ---------------------------------------------------------------
 
@@ -207,6 +211,7 @@ class SymphonyAuth:
         routes = Routes(settings, prepared.placeholders)
         self.state.active = Active(settings, routes, provider, prepared.placeholders)
         self.state.trouble = self._unsafe_option()
+        self.state.telemetry.request_level = logging.INFO if settings.clients else logging.DEBUG
 
     def _apply_options(self, prepared: _Prepared) -> None:
         """Set mitmproxy's options to what this addon needs, in every tool."""

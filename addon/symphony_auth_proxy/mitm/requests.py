@@ -10,15 +10,11 @@ import dataclasses
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
 
-from mitmproxy import ctx, http
-from mitmproxy.net.http.url import hostport
-from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode
+from mitmproxy import http
 
-from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.decisions import (
     Acknowledge,
     Caller,
-    Destination,
     Inject,
     KeyManagerToken,
     LoginCall,
@@ -43,6 +39,12 @@ from symphony_auth_proxy.mitm.bodies import (
 )
 from symphony_auth_proxy.mitm.clients import Clients
 from symphony_auth_proxy.mitm.connections import through
+from symphony_auth_proxy.mitm.destinations import (
+    destination_of,
+    is_regular,
+    refuse_strangers,
+    send_to,
+)
 from symphony_auth_proxy.mitm.failures import (
     NOT_HTTP_REQUEST,
     draining,
@@ -51,12 +53,12 @@ from symphony_auth_proxy.mitm.failures import (
     refused_host,
 )
 from symphony_auth_proxy.mitm.login_answers import Login, LoginAnswers
-from symphony_auth_proxy.mitm.permit import Permit, authorities_of, permit_elsewhere
+from symphony_auth_proxy.mitm.permit import Permit, permit_elsewhere
 from symphony_auth_proxy.mitm.portal import Portal
 from symphony_auth_proxy.mitm.resend import Resends
 from symphony_auth_proxy.mitm.seal import Seal
 from symphony_auth_proxy.mitm.state import Active, State, fail_closed
-from symphony_auth_proxy.model import Origin, OtherHosts, TokenPair, UpstreamProxy
+from symphony_auth_proxy.model import OtherHosts, TokenPair
 from symphony_auth_proxy.provider import TokenProvider, Wants
 from symphony_auth_proxy.secret import Secret
 from symphony_auth_proxy.telemetry import Event, whose
@@ -118,7 +120,7 @@ class Requests:
             await self._show(flow, credentials)
             return
         active, caller = await self._settled(flow, credentials)
-        decision = active.routes.decide(_destination(flow), asked, caller)
+        decision = active.routes.decide(destination_of(flow, active), asked, caller)
         turn = _Turn(flow, active, seal, caller, arrived)
         match decision:
             case Refuse(error):
@@ -141,7 +143,7 @@ class Requests:
         """Answer for the proxy itself; but for the open pages, to those who may use it."""
         if not self.portal.is_open(flow):
             active, _ = await self._settled(flow, credentials)
-            _refuse_strangers(flow, active)
+            refuse_strangers(flow, active)
         self.state.answer(flow, self.portal.answer(flow))
 
     def _pass_elsewhere(self, turn: _Turn) -> None:
@@ -149,7 +151,7 @@ class Requests:
         if settings.other_hosts is OtherHosts.REFUSE:
             raise refused_host(flow.request.host)
         turn.seal.permits, turn.seal.secret_body = permit_elsewhere, False
-        if settings.proxy is not None and _is_regular(flow):
+        if settings.proxy is not None and is_regular(flow):
             flow.server_conn.via = through(settings.proxy)
         plan_request(flow.request, secret=False)
 
@@ -168,7 +170,7 @@ class Requests:
         masking.drop_placeholders(flow, turn.seal)
         turn.seal.permits = Permit(self.state, turn.active, decision, origin, turn.caller)
         turn.seal.secret_body = decision.carries_credentials
-        _send_to(flow, origin, decision.proxy)
+        send_to(flow, origin, decision.proxy)
         self._passed[flow] = decision
         plan_request(flow.request, secret=decision.carries_credentials)
 
@@ -216,7 +218,7 @@ class Requests:
             component=decision.component,
             generation=pair.session.generation,
         )
-        _send_to(flow, decision.origin, decision.proxy)
+        send_to(flow, decision.origin, decision.proxy)
         if flow not in self.resends:  # else its body is in hand already
             plan_request(flow.request, secret=False)
 
@@ -344,52 +346,4 @@ class Requests:
             raise self.state.trouble
         if self.state.draining and flow not in self.resends:
             raise draining()
-        _refuse_strangers(flow, active)
-
-
-def _refuse_strangers(flow: http.HTTPFlow, active: Active) -> None:
-    """Refuse everybody where everybody may come from."""
-    listen = flow.client_conn.proxy_mode.listen_host(ctx.options.listen_host)
-    if not active.settings.clients and not is_loopback(listen):
-        raise DestinationRefused(
-            f"the proxy listens on {listen or 'all interfaces'}, where anybody could "
-            "speak as the bot",
-            status=403,
-            reason=Reason.CLIENTS_REQUIRED,
-            hint="start it with --listen-host 127.0.0.1, or configure authProxy.clients",
-        )
-
-
-def _is_regular(flow: http.HTTPFlow) -> bool:
-    return isinstance(flow.client_conn.proxy_mode, RegularMode)
-
-
-def _destination(flow: http.HTTPFlow) -> Destination:
-    request = flow.request
-    reverse = isinstance(flow.client_conn.proxy_mode, ReverseMode)
-    if reverse and _names_this_machine(request.host_header or ""):
-        request.host_header = hostport(request.scheme, request.host, request.port)
-    # A client of a reverse proxy names the proxy in its TLS; a replay has none of its own.
-    sni = None if reverse or flow.is_replay else flow.client_conn.sni
-    return Destination(request.host, request.port, request.scheme, sni, authorities_of(request))
-
-
-def _names_this_machine(authority: str) -> bool:
-    """Whether a client of a reverse proxy calls it by a name that no web page can have: a
-    page's own name may have been made to lead here (DNS rebinding, CVE-2018-14505)."""
-    host = authority if authority.endswith("]") else authority.rpartition(":")[0] or authority
-    return is_loopback(host.strip("[]"))
-
-
-def _send_to(flow: http.HTTPFlow, origin: Origin, proxy: UpstreamProxy | None) -> None:
-    """Point the flow at the canonical https origin; http is upgraded by this."""
-    request = flow.request
-    request.scheme = "https"
-    if request.host != origin.host:
-        request.host = origin.host
-    if request.port != origin.port:
-        request.port = origin.port
-    if not request.is_http2:
-        request.authority = ""
-    if proxy is not None:
-        flow.server_conn.via = through(proxy)
+        refuse_strangers(flow, active)

@@ -34,7 +34,8 @@ from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
 from symphony_auth_proxy.mitm.surfaces import Surfaces
-from symphony_auth_proxy.model import Origin, Settings
+from symphony_auth_proxy.model import Origin, Settings, UpstreamProxy
+from symphony_auth_proxy.secret import Secret
 
 _SUPPORTED_MODES = (mode_specs.RegularMode, mode_specs.ReverseMode, mode_specs.UpstreamMode)
 
@@ -131,6 +132,20 @@ def check_modes(modes: Sequence[str], *, clients: bool = False) -> list[Problem]
                 Problem("--mode", f"{text}: listens off loopback; that needs authProxy.clients")
             )
     return problems
+
+
+def upstream_proxy(modes: Sequence[str], credentials: str | None) -> UpstreamProxy | None:
+    """The proxy that `upstream:` names, for the proxy's own logins. `credentials`: what
+    mitmproxy's option `upstream_auth` holds, NAME:PASSWORD."""
+    for text in modes:
+        with contextlib.suppress(ValueError):
+            mode = mode_specs.ProxyMode.parse(text)
+            if isinstance(mode, mode_specs.UpstreamMode) and mode.scheme == "http":
+                name, _, password = (credentials or "").partition(":")
+                return UpstreamProxy(
+                    *mode.address, name or None, Secret(password) if name else None
+                )
+    return None
 
 
 def raise_file_limit() -> None:

@@ -19,7 +19,7 @@ from symphony_auth_proxy.mitm.bodies import declared_length, has_body
 from symphony_auth_proxy.mitm.failures import internal, internal_after_answer
 from symphony_auth_proxy.model import Settings
 from symphony_auth_proxy.provider import TokenProvider
-from symphony_auth_proxy.telemetry import Event, Facts, Telemetry
+from symphony_auth_proxy.telemetry import Event, Facts, Telemetry, whose
 
 # A refusal waits for the request's body, so that the connection can be used again. A longer
 # body than this is not waited for.
@@ -65,7 +65,8 @@ class State:
 
     def refuse(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
         """Answer a request ourselves; nothing of it is sent."""
-        self.record(Event.REFUSED, flow, reason=error.reason, host=flow.request.host)
+        facts = whose(error.bot, error.user) if error.bot is not None else {}
+        self.record(Event.REFUSED, flow, reason=error.reason, host=flow.request.host, **facts)
         self.refused.add(flow)
         self.answer(flow, answer(error))
 

@@ -292,6 +292,20 @@ def test_calls_on_behalf_of_a_user_need_a_grant_of_their_own() -> None:
         assert caught.value.reason is Reason.NOT_GRANTED
 
 
+def test_calls_on_behalf_of_a_user_go_through_the_bots_that_the_client_is_granted() -> None:
+    app = App("app", PrivateKeyFile())
+    selection = Selection([replace(one, app=app) for one in BOTS], PLACEHOLDERS)
+    header = ("Symphony-On-Behalf-Of", "jane")
+    anybody = {"on_behalf_of": frozenset({"jane"})}
+    several = client("several", "compliance-bot", "archive-bot", **anybody)
+    no_bots = client("users", **anybody)
+    request = Request("GET", "/pod/v2/sessioninfo", [header, named("pricing-bot")])
+    assert selection.speaker(request, Caller(no_bots), everywhere).bot.username == "pricing-bot"
+    with pytest.raises(ClientRefused) as caught:
+        selection.speaker(request, Caller(several), everywhere)
+    assert caught.value.reason is Reason.NOT_GRANTED
+
+
 @pytest.mark.parametrize("user", ["", "..", ".", "a/b", "a\\b", "a\nb", "x" * 256])
 def test_a_user_that_cannot_be_one_is_refused(user: str) -> None:
     """The name becomes part of a path."""
