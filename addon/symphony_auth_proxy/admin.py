@@ -11,6 +11,8 @@ import socket
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from symphony_auth_proxy.core.addresses import is_loopback
+from symphony_auth_proxy.core.reading import authority_host
 from symphony_auth_proxy.model import Origin
 from symphony_auth_proxy.pages import HEALTH, METRICS, READINESS, Pages
 
@@ -25,7 +27,8 @@ class Admin:
     def __init__(self, pages: Pages, place: Origin) -> None:
         """Listen. Raises OSError when the port cannot be had."""
         application = Application(
-            [(r".*", _Pages, {"pages": pages})], log_function=lambda _handler: None
+            [(r".*", _Pages, {"pages": pages, "local": is_loopback(place.host)})],
+            log_function=lambda _handler: None,
         )
         self.place = place
         """As it is configured."""
@@ -49,10 +52,16 @@ class Admin:
 
 
 class _Pages(RequestHandler):
-    def initialize(self, pages: Pages) -> None:
+    def initialize(self, pages: Pages, local: bool) -> None:
         self._pages = pages
+        self._local = local
 
     def _answer(self) -> None:
+        if self._local and not is_loopback(authority_host(self.request.host)):
+            # A web page whose name was made to lead here (DNS rebinding, CVE-2018-14505).
+            self.set_status(421)
+            self.finish()
+            return
         page = self._pages.answer(self.request.method or "", self.request.path, _OFFERED)
         self.set_status(page.status)
         for name, value in page.all_headers().items():

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import socket
 import stat
 import tempfile
@@ -82,7 +83,7 @@ def ask(
     except (OSError, ValueError) as error:
         raise NoProxyRuns(
             f"no proxy runs with {config}",
-            hint=f"start it: symphony-auth-proxy serve --config {config}",
+            hint=f"start it: symphony-auth-proxy serve --config {shlex.quote(str(config))}",
         ) from error
     if "error" in answer:
         raise SymphonyAuthProxyError(answer["error"], hint=answer.get("hint", ""))

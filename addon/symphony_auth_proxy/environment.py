@@ -28,6 +28,9 @@ _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
+PASSWORD = "SYMPHONY_PROXY_PASSWORD"  # noqa: S105 (the name of a variable)
+"""Where a person puts the password of a client of a proxy that runs, for `env`."""
+
 _JAVA_OPTIONS = "JAVA_TOOL_OPTIONS"
 _JAVA_OPTION = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*'|["'])+""")
 """As the JVM splits them: quotes keep white space together."""

@@ -73,6 +73,8 @@ class SymphonyAuthProxyError(Exception):
         status: int | None = None,
         hint: str = "",
         retry_after: float | None = None,
+        bot: str | None = None,
+        user: str | None = None,
     ) -> None:
         """`retry_after`: seconds after which another try makes sense, when known."""
         super().__init__(message)
@@ -81,9 +83,9 @@ class SymphonyAuthProxyError(Exception):
         if status is not None:
             self.status = status
         self.retry_after = retry_after
-        self.bot: str | None = None
+        self.bot = bot
         """Whose trouble it is, once that is known."""
-        self.user: str | None = None
+        self.user = user
         """On whose behalf the bot was asked for."""
         self._hint = hint
 

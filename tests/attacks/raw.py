@@ -61,7 +61,7 @@ CLOSED = Answer(0)
 class Wire:
     """One connection to a proxy; later a tunnel, later TLS inside of it."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy | Origin) -> None:
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", proxy.port), _SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

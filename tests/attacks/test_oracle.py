@@ -17,7 +17,7 @@ import pytest
 from mitmproxy.addons.clientplayback import ClientPlayback
 
 from attacks.origins import RawOrigin, server_tls
-from attacks.raw import Answer, Wire
+from attacks.raw import Answer, Http2Wire, Wire
 from attacks.replays import last, replay, saved
 from attacks.seen import Seen
 from attacks.stage import ECHO, SESSION_INFO, Attacked, Stage, Start
@@ -178,6 +178,20 @@ def test_a_second_request_on_an_authorised_connection_is_asked_again(
         assert ask(wire, target, [RIGHT], "GET").status == 200
         assert_unknown(ask(wire, target, [], "GET"), [])
         assert_unknown(ask(wire, str(attacked.origin()), [], "CONNECT"), [])
+    assert len(attacked.arrived) == 1
+
+
+def test_over_http2_a_tunnel_speaks_for_no_other_stream(guarded: Proxy, attacked: Attacked) -> None:
+    """In TLS to the proxy itself; HTTP/1 has no other requests beside a tunnel."""
+    pod = str(attacked.origin())
+    with Http2Wire(guarded) as wire:
+        wire.start_tls(alpn=("h2",))
+        wire.start()
+        authorized = [("proxy-authorization", RIGHT)]
+        refused = wire.fetch("/", pod, authorized, method="CONNECT")
+        assert (refused.status, refused.reason) == (400, "malformed_request")
+        assert_unknown(wire.fetch(SESSION_INFO, pod), [])
+        assert wire.fetch(SESSION_INFO, pod, authorized).status == 200
     assert len(attacked.arrived) == 1
 
 
@@ -351,6 +365,26 @@ def test_a_tunnel_of_one_client_is_not_anothers(guarded: Proxy, attacked: Attack
     assert attacked.arrived == []
 
 
+def test_a_port_that_a_reload_closes_means_no_other_bot(
+    attacked: Attacked, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its open connections outlive it, and their clients think of its bot."""
+    key_bot, other_bot = config.load(attacked.sandbox.config).bots
+    place = Origin("127.0.0.1", free_port())
+    values = {"bots": (key_bot, dataclasses.replace(other_bot, listen=place))}
+    proxy, pod = start(load=read_with(values)), str(attacked.origin())
+    with Wire(place) as own, Wire.tunnel(proxy, pod) as usual:
+        assert own.connect(pod).status == 200
+        own.start_tls()
+        assert b'"compliance-bot"' in own.request(SESSION_INFO, pod).body
+        values["bots"] = (key_bot, other_bot)
+        proxy.call(proxy.addon.reload)
+        refused = own.request(SESSION_INFO, pod)
+        assert (refused.status, refused.reason) == (503, "draining")
+        assert b'"pricing-bot"' in usual.request(SESSION_INFO, pod).body
+    assert len(attacked.arrived) == 2
+
+
 @pytest.fixture
 def replaying(start: Start) -> tuple[Proxy, Witness]:
     witness = Witness()
@@ -370,6 +404,27 @@ def test_a_flow_is_sent_again_in_the_name_of_its_client(
     assert answer is not None
     assert answer.status_code == 200
     assert len(attacked.with_tokens) == 2
+
+
+def test_a_flow_of_a_bot_that_is_gone_is_no_other_bots(attacked: Attacked, start: Start) -> None:
+    bots = config.load(attacked.sandbox.config).bots
+    values: dict[str, Any] = {"bots": bots, "answer_logins": True}
+    witness = Witness()
+    proxy = start(
+        load=read_with(values), prepare=lambda m, _: m.addons.add(ClientPlayback(), witness)
+    )
+    active, pod = proxy.addon.state.active, str(attacked.origin())
+    assert active is not None
+    assert active.placeholders is not None
+    held = active.placeholders.issue(TokenKind.SESSION, "compliance-bot", None)
+    with Wire.tunnel(proxy, pod) as wire:
+        answer = wire.request(SESSION_INFO, pod, f"sessionToken: {held}")
+    assert b'"compliance-bot"' in answer.body
+    values["bots"] = bots[:1]
+    proxy.call(proxy.addon.reload)
+    again = replay(proxy, last(witness)).response
+    assert again is not None
+    assert (again.status_code, len(attacked.arrived)) == (403, 1)
 
 
 def test_a_flow_from_a_file_is_nobodys(

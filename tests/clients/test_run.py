@@ -21,6 +21,7 @@ from support.configuration import change
 from support.environments import java_for_sources, node_modules_with, own_script, program
 from support.processes import Child, environment, running
 from support.wire import connect_proxy, recorded_origin
+from symphony_auth_proxy import environment as environment_of_run
 from symphony_auth_proxy.model import Component
 from symphony_auth_proxy.sandbox import CERTIFICATE_BOT, KEY_BOT, Sandbox
 
@@ -177,6 +178,13 @@ def test_an_inherited_proxy_becomes_the_way_to_symphony(symphony: Sandbox) -> No
         assert urlsplit(urls(symphony)[0]).netloc in corporate.targets
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+def test_its_password_is_not_handed_on(symphony: Sandbox, name: str) -> None:
+    ended = run(symphony, "env", **{name: "http://bank:secret@127.0.0.1:1"})
+    assert "HTTPS_PROXY=http://127.0.0.1:" in ended.stdout
+    assert "secret" not in ended.stdout
+
+
 def test_one_that_cannot_be_used_is_told_and_not_repeated(symphony: Sandbox) -> None:
     command = (program("curl"), "-sSf", urls(symphony)[0] + INFO)
     ended = run(symphony, *command, ALL_PROXY="socks5://bank:secret@127.0.0.1:1")
@@ -201,7 +209,7 @@ def test_nothing_secret_is_in_its_environment(symphony: Sandbox) -> None:
     with change(symphony.config) as document:
         document["bot"]["privateKey"] = {"content": "${BOT_KEY}"}
         document["agent"]["context"] = "${CONTEXT:-}"
-    variables = {"BOT_KEY": key, "CONTEXT": "", "OWN": "kept"}
+    variables = {"BOT_KEY": key, "CONTEXT": "", "OWN": "kept", environment_of_run.PASSWORD: "x"}
     with issuing_noted() as issued:
         ended = run(
             symphony, "sh", "-c", 'env; curl -sS "$0"', urls(symphony)[0] + INFO, **variables
@@ -209,6 +217,7 @@ def test_nothing_secret_is_in_its_environment(symphony: Sandbox) -> None:
         assert KEY_BOT in ended.stdout
     assert {"OWN=kept", "CONTEXT="} <= set(ended.stdout.splitlines())
     assert "BOT_KEY" not in ended.stdout
+    assert environment_of_run.PASSWORD not in ended.stdout
     canaries = canaries_of(symphony, issued)
     assert canaries.found_in(ended.stdout.encode() + ended.stderr.encode()) == set()
 

@@ -39,10 +39,11 @@ def opened() -> Admin:
     return Admin(Pages(look, Telemetry()), Origin("127.0.0.1", 0))
 
 
-async def get(admin: Admin, path: str, method: str = "GET") -> HTTPResponse:
+async def get(admin: Admin, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
     return await AsyncHTTPClient(force_instance=True).fetch(
         f"http://127.0.0.1:{admin.port}{path}",
         method=method,
+        headers=headers,
         raise_error=False,
         allow_nonstandard_methods=True,
     )
@@ -74,6 +75,27 @@ def test_it_offers_three_pages_and_no_other(path: str, status: int) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
     if status == 404:
         assert json.loads(answer.body)["code"] == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:9090", 200),
+        ("[::1]:9090", 200),
+        ("evil.example:9090", 421),
+        ("127.0.0.1.evil.example", 421),
+    ],
+)
+def test_on_loopback_it_is_no_page_of_a_name_that_was_bound_to_it(host: str, status: int) -> None:
+    async def main() -> HTTPResponse:
+        admin = opened()
+        try:
+            return await get(admin, "/metrics", Host=host)
+        finally:
+            await admin.close()
+
+    answer = run(main())
+    assert (answer.code, bool(answer.body)) == (status, status == 200)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
@@ -133,8 +155,8 @@ def test_a_probe_that_speaks_http_1_0_without_a_host_is_answered() -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
-        b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
 )
@@ -157,7 +179,7 @@ def test_it_ends_at_once_with_connections_open() -> None:
     async def main() -> bytes:
         admin = opened()
         reader, writer = await asyncio.open_connection("127.0.0.1", admin.port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         await admin.close()
         rest = await reader.read()

@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pki import rsa_key
 from support.clients import client_of
-from support.configuration import read_with
+from support.configuration import change
 from support.proxy import Proxy, running_proxy
-from symphony_auth_proxy import config
-from symphony_auth_proxy.auth import RsaLogin
 from symphony_auth_proxy.certificates import private_key_pem, public_key_pem
-from symphony_auth_proxy.keys import PrivateKeyFile
-from symphony_auth_proxy.model import Bot, Component
+from symphony_auth_proxy.model import Component
 from symphony_auth_proxy.sandbox import Sandbox
 
 SESSION_INFO, ECHO = "/pod/v2/sessioninfo", "/agent/v1/util/echo"
@@ -44,13 +42,20 @@ def neighbours(prepared_directory: Path, tmp_path: Path) -> Iterator[Neighbours]
         key = there.directory / "neighbour.pem"
         key.touch(0o600)
         key.write_bytes(private_key_pem(rsa_key()))
-        bot, _ = config.load(here.config).bots
-        other, _ = config.load(there.config).bots
-        neighbour = Bot(NEIGHBOUR, other.pod, RsaLogin(NEIGHBOUR, PrivateKeyFile(key)))
-        load = read_with({"bots": (bot, neighbour)})
+        with change(here.config) as document:
+            document["authProxy"]["bots"] = [
+                {"username": NEIGHBOUR, "privateKey": {"path": str(key)}, **place_of(there)}
+            ]
         confdir = here.directory / "proxy-ca"
-        proxy = stack.enter_context(running_proxy(here.config, confdir, load=load))
+        proxy = stack.enter_context(running_proxy(here.config, confdir))
         yield Neighbours(here, there, proxy)
+
+
+def place_of(pod: Sandbox) -> dict[str, Any]:
+    """Where a pod is, as a bot with a place of its own says it."""
+    at = {one: {"host": pod.origin(one).host, "port": pod.origin(one).port} for one in Component}
+    root = at.pop(Component.POD)
+    return root | {one.value: place for one, place in at.items()}
 
 
 def test_each_pod_gets_the_tokens_of_its_own_bot(neighbours: Neighbours) -> None:

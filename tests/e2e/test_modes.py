@@ -7,6 +7,7 @@ through another proxy, which wants a password of its own.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -31,7 +32,8 @@ from support.proxy import Proxy, running_proxy
 from support.wire import ConnectProxy, connect_proxy
 from symphony_auth_proxy.certificates import private_key_pem
 from symphony_auth_proxy.errors import ConfigError
-from symphony_auth_proxy.model import Component, TokenKind
+from symphony_auth_proxy.mitm import runner
+from symphony_auth_proxy.model import Component, Origin, TokenKind
 from symphony_auth_proxy.sandbox import KEY_BOT, Received, Sandbox
 
 ECHO, INFO = "/agent/v1/util/echo", "/pod/v2/sessioninfo"
@@ -313,3 +315,20 @@ def test_any_other_mode_refuses_to_start_and_says_why(
         running_proxy(sandbox.config, sandbox.directory / "proxy-ca", modes=[mode]),
     ):
         pass
+
+
+@pytest.mark.parametrize("kind", ["--mode", "--listen"])
+def test_a_port_that_means_a_bot_is_no_other_listeners(sandbox: Sandbox, kind: str) -> None:
+    place = Origin("127.0.0.1", free_port())
+    with change(sandbox.config) as document:
+        document["authProxy"]["bots"][0]["listen"] = str(place)
+    listen = place if kind == "--listen" else Origin("127.0.0.1", 0)
+    modes = [f"regular@{place.port}"] if kind == "--mode" else ["regular"]
+
+    async def main() -> None:
+        runner.build(
+            runner.Run(str(sandbox.config), listen, str(sandbox.directory / "proxy-ca"), modes)
+        )
+
+    with pytest.raises(ConfigError, match=f"cannot be {place}: that is a port of"):
+        asyncio.run(main())

@@ -13,6 +13,7 @@ import pytest
 
 from support.clients import client_of, trust_of
 from support.configuration import read_with
+from support.processes import free_port
 from support.proxy import Proxy, running_proxy
 from support.settings import bot, endpoint
 from symphony_auth_proxy import authority, config
@@ -91,8 +92,7 @@ def test_bots_come_and_go(
 
 
 def _free_place() -> Origin:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return Origin(*server.getsockname())
+    return Origin("127.0.0.1", free_port())
 
 
 def test_a_listener_that_means_a_bot_opens_and_closes_with_the_configuration(

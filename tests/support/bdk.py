@@ -24,6 +24,8 @@ _QUOTES = Path(__file__).parents[1] / "clients" / "bots" / "quotes.py"
 _LOGINS = {
     "/login/pubkey/authenticate": TokenKind.SESSION,
     "/relay/pubkey/authenticate": TokenKind.KEY_MANAGER,
+    "/sessionauth/v1/authenticate": TokenKind.SESSION,
+    "/keyauth/v1/authenticate": TokenKind.KEY_MANAGER,
 }
 
 

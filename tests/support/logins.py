@@ -77,11 +77,16 @@ def _certificate(user: str) -> bytes:
 
 def tls_with_certificate(proxy: Proxy, user: str, directory: Path) -> ssl.SSLContext:
     """Trusts the proxy, and shows a certificate of a CA that Symphony does not know."""
+    context = trust_of(proxy)
+    context.load_cert_chain(certificate_file(user, directory))
+    return context
+
+
+def certificate_file(user: str, directory: Path) -> Path:
+    """A certificate of a CA that Symphony does not know, and its key, as PEM."""
     path = directory / f"{user}-offered.pem"
     path.write_bytes(_certificate(user))
-    context = trust_of(proxy)
-    context.load_cert_chain(path)
-    return context
+    return path
 
 
 def log_in_by_key(

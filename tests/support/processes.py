@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -135,9 +136,15 @@ def _terminal() -> tuple[int, int]:
     return ours, its
 
 
+_PORTS = range(20_000, 32_000)
+"""Not among those that systems give to outgoing connections (from 32768 on Linux, 49152 on
+others): such a one may be taken again before the program listens there."""
+
+
 def free_port() -> int:
     """Find a port for a program that cannot take any itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -20,7 +20,7 @@ from symphony_auth_proxy.errors import SymphonyAuthProxyError
 
 @click.group()
 def ca() -> None:
-    """Look at the proxy's own CA, give it to clients, or make a new one.
+    """Show, export or renew the proxy's own CA, which clients trust.
 
     It is made at the first start and can sign for the hosts of the configuration only.
 
@@ -124,10 +124,11 @@ def export(config_path: Path | None, form: str, output: Path | None) -> None:
 @config_option
 @click.option("--yes", is_flag=True, help="Do not ask; needed where nobody can be asked.")
 def rotate(config_path: Path | None, yes: bool) -> None:
-    """Make a new CA for the hosts of the configuration, and keep the old one beside it.
+    """Make a new CA, and keep the old one beside it.
 
-    Clients that trust the old one only fail from the proxy's next reload or start on: give
-    them the new certificate before.
+    It is for the hosts of the configuration as it is now. Clients that trust the old one
+    only fail from the proxy's next reload or start on: give them the new certificate
+    before.
 
     \b
     Examples:

@@ -20,7 +20,8 @@ EX_CONFIG = 78
 config_option = click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    # One that cannot be read is an unusable configuration (78), not wrong usage.
+    type=click.Path(path_type=Path, readable=False),
     help="The BDK configuration file. Default: $SYMPHONY_AUTH_PROXY_CONFIG, ./config.yaml, "
     "~/.symphony/config.yaml.",
 )
@@ -43,8 +44,12 @@ def chosen_client(settings: Settings, name: str | None) -> Client | None:
     if name is None and len(clients) <= 1:
         return next(iter(clients.values()), None)
     if name not in clients:
-        known = ", ".join(clients) or "none are configured"
-        raise click.BadParameter(f"name one of the clients: {known}", param_hint="--client")
+        raise click.BadParameter(
+            f"name one of the clients: {', '.join(clients)}"
+            if clients
+            else "no clients are configured",
+            param_hint="--client",
+        )
     return clients[name]
 
 

@@ -46,7 +46,7 @@ _LOG_LINES = 10
     "reused. A temporary one unless given, removed at the end.",
 )
 def demo(once: bool, directory: Path | None) -> None:
-    """See the proxy work: a simulated Symphony, the proxy, and five things that it does.
+    """See the proxy work, with a simulated Symphony.
 
     Needs nothing: it makes its own keys and talks to this machine only. Every claim is
     checked against what the simulated Symphony received; exits with 1 when one does not

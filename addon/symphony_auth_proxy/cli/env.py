@@ -18,8 +18,7 @@ from symphony_auth_proxy.environment import ProxyAddress
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
 from symphony_auth_proxy.model import Origin, Settings
 
-_PASSWORD = "SYMPHONY_PROXY_PASSWORD"  # noqa: S105 (the name of a variable)
-_TO_PUT_IN = f"${{{_PASSWORD}}}"
+_TO_PUT_IN = f"${{{environment.PASSWORD}}}"
 _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (asked for, not bound)
 
 
@@ -36,7 +35,7 @@ class _Shell:
             return self.forget.format(name)
         # The shell puts the password in: it is never known here.
         parts = (self.quote(part) if part else "" for part in value.split(_TO_PUT_IN))
-        return self.set.format(name, f'"${_PASSWORD}"'.join(parts))
+        return self.set.format(name, f'"${environment.PASSWORD}"'.join(parts))
 
 
 def _fish_quote(text: str) -> str:
@@ -54,11 +53,11 @@ _SHELLS = {
 @client_option
 @click.option("--shell", type=click.Choice(list(_SHELLS)), default="sh", show_default=True)
 def env(config_path: Path | None, client_name: str | None, shell: str) -> None:
-    """Print the variables that make programs use the proxy that runs, for a shell to take in.
+    """Print variables that make programs use the running proxy.
 
-    They are those of `symphony-auth-proxy run`. Where authProxy.clients are configured, put
-    the client's password into SYMPHONY_PROXY_PASSWORD before, percent-encoded as in a URL: it
-    is not printed, the shell puts it in.
+    For a shell to take in; the same as `symphony-auth-proxy run` sets. Where authProxy.clients
+    are configured, put the client's password into SYMPHONY_PROXY_PASSWORD before,
+    percent-encoded as in a URL: it is not printed, the shell puts it in.
 
     \b
     Examples:
@@ -82,9 +81,10 @@ def env(config_path: Path | None, client_name: str | None, shell: str) -> None:
     changes = environment.variables(inherited, address, files, hosts)
     for name, value in changes.items():
         click.echo(_SHELLS[shell].line(name, value))
-    if client is not None and not inherited.get(_PASSWORD):
+    if client is not None and not inherited.get(environment.PASSWORD):
         click.echo(
-            f"Set {_PASSWORD} to the password of {client.name} (percent-encoded) first.", err=True
+            f"Set {environment.PASSWORD} to the password of {client.name} (percent-encoded) first.",
+            err=True,
         )
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from symphony_auth_proxy import config
-from symphony_auth_proxy.cli.common import config_option
+from symphony_auth_proxy.cli.common import chosen_client, config_option
 from symphony_auth_proxy.clock import SystemClock
 from symphony_auth_proxy.core.decisions import (
     Caller,
@@ -24,7 +24,7 @@ from symphony_auth_proxy.core.decisions import (
 from symphony_auth_proxy.core.headers import BOT_HEADER
 from symphony_auth_proxy.core.placeholder import Placeholders
 from symphony_auth_proxy.core.routing import Routes
-from symphony_auth_proxy.model import Client, Origin, Settings
+from symphony_auth_proxy.model import Origin
 
 
 @click.command()
@@ -36,7 +36,7 @@ from symphony_auth_proxy.model import Client, Origin, Settings
 def explain(
     url: str, config_path: Path | None, method: str, bot: str | None, client: str | None
 ) -> None:
-    """Say which component and bot a URL means and which headers it gets, or why none.
+    """Say which bot and headers a URL gets, and why, without network.
 
     Exits with 0 when tokens would be added, with 1 otherwise.
 
@@ -62,7 +62,7 @@ def explain(
     decision = Routes(settings, placeholders).decide(
         Destination(host, port, parts.scheme, authorities=(str(Origin(host, port)),)),
         Request(method.upper(), target, headers),
-        Caller(_client(client, settings)),
+        Caller(chosen_client(settings, client)),
     )
     match decision:
         case Inject():
@@ -90,16 +90,6 @@ def explain(
             if hint := error.hint():
                 click.echo(f"what to do        {hint}")
             sys.exit(1)
-
-
-def _client(name: str | None, settings: Settings) -> Client | None:
-    known = {client.name: client for client in settings.clients}
-    if name in known:
-        return known[name]
-    if name is None and not known:
-        return None
-    names = f"one of: {', '.join(known)}" if known else "none, as no clients are configured"
-    raise click.BadParameter(f"say which client asks, {names}", param_hint="--client")
 
 
 _KEY_MANAGER = {

@@ -14,10 +14,11 @@ from symphony_auth_proxy.cli.common import config_option
 @config_option
 @click.option("--bot", metavar="NAME", help="Only this bot's. Default: all.")
 def flush(config_path: Path | None, bot: str | None) -> None:
-    """Forget tokens, and what is known about failed logins; the next request logs in anew.
+    """Let the running proxy forget tokens and failed logins.
 
-    For after an account was unlocked or a key was uploaded: nobody has to wait for the next
-    attempt. Exits with 1 when no proxy runs with this configuration.
+    The next request logs in anew. For after an account was unlocked or a key was uploaded:
+    nobody has to wait for the next attempt. Exits with 1 when no proxy runs with this
+    configuration.
 
     \b
     Examples:

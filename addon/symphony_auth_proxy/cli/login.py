@@ -33,9 +33,10 @@ from symphony_auth_proxy.transport import Transport
 @config_option
 @click.option("--bot", "username", metavar="NAME", help="Only this bot. Default: all.")
 def login(config_path: Path | None, username: str | None) -> None:
-    """Log each bot in once and tell who, where, how long it took and what came back.
+    """Log each bot in once, and tell what came back.
 
-    Tokens are shown as fingerprints only. Exits with 0 when all logins succeeded, else 1.
+    From where, how soon, with which claims; of the tokens fingerprints only. Exits with 0
+    when all logins succeeded, else 1.
 
     \b
     Examples:

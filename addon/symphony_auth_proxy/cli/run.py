@@ -39,7 +39,7 @@ _FORWARDED = [
 @client_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(config_path: Path | None, client_name: str | None, command: tuple[str, ...]) -> None:
-    """Run COMMAND with a proxy of its own, and end with COMMAND's exit code.
+    """Run COMMAND with a proxy of its own; the exit code is COMMAND's.
 
     The proxy listens on a free loopback port and ends with COMMAND. COMMAND gets the variables
     that tell it of the proxy and of its CA: HTTPS_PROXY, HTTP_PROXY, SSL_CERT_FILE,
@@ -82,7 +82,9 @@ def run(config_path: Path | None, client_name: str | None, command: tuple[str, .
             user = next((client.name for client in settings.clients), None)
             address = ProxyAddress(listen, user, password)
             changes = environment.variables(inherited, address, files, hosts)
-            kept = inherited.keys() - config.secret_variables(path)
+            kept = inherited.keys() - config.secret_variables(path) - {environment.PASSWORD}
+            if proxy is not None:  # it is in use here, and its password no business of COMMAND's
+                kept -= {"ALL_PROXY", "all_proxy"}
             result = {name: inherited[name] for name in kept} | changes
             return {name: value for name, value in result.items() if value is not None}
 

@@ -83,7 +83,10 @@ def sandbox(directory: Path | None, token_life: float, one_host: bool, port: int
         except FileExistsError as problem:
             raise click.BadParameter(str(problem), param_hint="--directory") from None
         except OSError as problem:
-            raise click.ClickException(f"cannot start: {problem}") from None
+            place = f"{problem.filename}: " if problem.filename else ""
+            raise click.ClickException(
+                f"cannot start: {place}{problem.strerror or problem}"
+            ) from None
         click.echo(_page(running) if sys.stdout.isatty() else _line(running))
         stopped.wait()
 

@@ -12,7 +12,6 @@ import click
 
 from symphony_auth_proxy import config
 from symphony_auth_proxy.cli.common import config_option
-from symphony_auth_proxy.errors import ConfigError, Problem
 from symphony_auth_proxy.mitm.runner import Run, Screen, Started, upstream_proxy
 from symphony_auth_proxy.mitm.runner import serve as run_proxy
 from symphony_auth_proxy.model import Origin
@@ -44,7 +43,7 @@ def serve(
     settings: tuple[str, ...],
     verbose: bool,
 ) -> None:
-    """Run the proxy until SIGTERM or Ctrl-C; requests in flight are finished first.
+    """Run the proxy until SIGTERM or Ctrl-C. Requests in flight are finished first.
 
     \b
     Examples:
@@ -94,7 +93,7 @@ def _listen(text: str) -> Origin:
     try:
         return config.parse_listen(text)
     except ValueError as error:
-        raise ConfigError([Problem("--listen", str(error))]) from error
+        raise click.BadParameter(f"{text}: {error}", param_hint="--listen") from None
 
 
 def _log_to_stderr() -> None:
@@ -111,11 +110,13 @@ def _announce(started: Started, *, reverse: bool) -> None:
         click.echo(f"Listening on {place} as {bot} alone.")
     if started.clients:
         click.echo(f"Clients need their password: {', '.join(started.clients)}.")
+    name = started.clients[0] if started.clients else None
     if reverse:
-        click.echo(f"Try: curl {url}/pod/v2/sessioninfo")
+        user = f" --user {name}" if name else ""
+        click.echo(f"Try: curl{user} {url}/pod/v2/sessioninfo")
     else:
         click.echo(f"Clients must trust {started.ca_certificate}")
-        user = f" --proxy-user {started.clients[0]}" if started.clients else ""
+        user = f" --proxy-user {name}" if name else ""
         click.echo(f"Try: curl --proxy {url}{user} --cacert {started.ca_certificate} URL")
     if started.web_url is not None:
         click.echo(f"Inspect at {started.web_url}")

@@ -20,7 +20,7 @@ _KINDS = (("session", "session token"), ("key_manager", "key manager token"))
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="All of it, as one line of JSON.")
 def status(config_path: Path | None, as_json: bool) -> None:
-    """Show the running proxy: its bots and their tokens, its listeners, what it decided.
+    """Show the running proxy: bots, tokens, listeners, decisions.
 
     Asks over a socket that only you can open. Tokens are shown as fingerprints. Exits with 1
     when no proxy runs with this configuration.

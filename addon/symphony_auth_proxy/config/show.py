@@ -133,7 +133,7 @@ def _plain(value: Any) -> Any:
         case list() | tuple():
             return [_plain(item) for item in value]
         case _:
-            return value
+            return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _note(section: CommentedMap, key: str, origin: str) -> None:

@@ -24,7 +24,7 @@ def is_user(name: str) -> bool:
         0 < len(name) <= LONGEST_USER
         and name.isprintable()
         and name not in {".", ".."}
-        and not {"/", "\\"} & set(name)
+        and not {"/", "\\", "%"} & set(name)
     )
 
 

@@ -47,7 +47,7 @@ class Selection:
     def speaker(self, request: Request, caller: Caller, covers: Covers) -> Speaker:
         """Choose. Raises ClientRefused (400, 401, 403)."""
         user = _user(request)
-        held = self._held(request, caller) or self._known(caller.remembered)
+        held = self._held(request, caller) or caller.remembered
         # A client that is granted no bots, only users, may call through any bot's app.
         grants_bind = user is None or (caller.client is not None and bool(caller.client.bots))
         bot = self._bot(request, caller, held, covers, granted_only=grants_bind)
@@ -77,7 +77,8 @@ class Selection:
                 raise ClientRefused(
                     "this login does not tell which bot it is for",
                     hint="give the bot a client certificate with its username as CN, a proxy "
-                    "user that is granted one bot, or a port of its own (`listen`)",
+                    "user that is granted one bot, or a port of its own (`listen`); or send the "
+                    "header Symphony-Bot",
                 )
             return able[0]
         bot = self._bots.get(name)
@@ -98,6 +99,8 @@ class Selection:
     ) -> Bot:
         chosen = self._chosen(request, caller, held)
         if chosen is not None:
+            if chosen not in self._bots:  # a request from before a reload, sent again
+                raise ClientRefused("this request was a bot's that is not known any more")
             return self._bots[chosen]
         able = self._able(covers, caller.client if granted_only else None)
         default = next(iter(self._bots.values()))
@@ -134,9 +137,6 @@ class Selection:
         granted = self._bots if client is None else client.bots
         return [bot for name, bot in self._bots.items() if name in granted and covers(bot)]
 
-    def _known(self, name: str | None) -> str | None:
-        return name if name in self._bots else None
-
     def _held(self, request: Request, caller: Caller) -> str | None:
         """The bot that placeholders in the headers were given for."""
         values = [
@@ -163,13 +163,19 @@ def _require_own(placeholder: Placeholder, caller: Caller) -> None:
     if placeholder.client is None or client is None:
         # Clients were configured, or are not any more: the next login binds it anew.
         raise expired_placeholder()
-    raise ClientRefused("this placeholder was given to another client", reason=Reason.NOT_GRANTED)
+    raise ClientRefused(
+        "this placeholder was given to another client",
+        reason=Reason.NOT_GRANTED,
+        bot=placeholder.bot,
+    )
 
 
 def _require_no_other(named: str | None, bound: str | None, what: str) -> None:
     if named is not None and bound is not None and named != bound:
         raise ClientRefused(
-            f"the request asks for {named}, but {what} means {bound}", reason=Reason.NOT_GRANTED
+            f"the request asks for {named}, but {what} means {bound}",
+            reason=Reason.NOT_GRANTED,
+            bot=named,
         )
 
 
@@ -180,6 +186,7 @@ def _require_granted(bot: str, caller: Caller) -> None:
             f"the client {client.name} is not granted {bot}",
             reason=Reason.NOT_GRANTED,
             hint="its `bots` are listed under authProxy.clients",
+            bot=bot,
         )
 
 
@@ -189,6 +196,8 @@ def _require_calls_for(user: str, bot: Bot, caller: Caller) -> None:
             "this client is not granted calls on behalf of this user",
             reason=Reason.NOT_GRANTED,
             hint="`onBehalfOf` of a client under authProxy.clients grants them",
+            bot=bot.username,
+            user=user,
         )
     if bot.app is None:
         raise ClientRefused(

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from cachetools import LRUCache
-from mitmproxy import connection, http
+from mitmproxy import connection, ctx, http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from symphony_auth_proxy.core.credentials import Credentials, is_basic, read_basic
 from symphony_auth_proxy.core.decisions import Caller
-from symphony_auth_proxy.errors import ClientRefused, Reason
+from symphony_auth_proxy.errors import ClientRefused, Reason, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.state import Active, State
 from symphony_auth_proxy.model import Client, Settings
 from symphony_auth_proxy.passwords import HashedPassword, Password
@@ -86,7 +86,8 @@ class Clients:
     async def caller(
         self, flow: http.HTTPFlow, credentials: Secret | None, active: Active
     ) -> Caller:
-        """Say who sends a request. Raises ClientRefused (407) when nobody may."""
+        """Say who sends a request. Raises ClientRefused (407) when nobody may, and
+        SymphonyAuthProxyError (503) at a port that is not open any more."""
         settings, known = active.settings, self._known(flow)
         client = None
         if settings.clients and known is None:
@@ -97,7 +98,7 @@ class Clients:
                 raise _refused("this client is not known here, or not any more")
             self.state.client_names[flow] = client.name
         bot = known.bot if known is not None else None
-        caller = Caller(client, _listener(flow.client_conn, active), bot)
+        caller = Caller(client, _listener(flow, active), bot)
         self.remember(flow, caller)
         return caller
 
@@ -211,11 +212,19 @@ def _refused(message: str) -> ClientRefused:
     )
 
 
-def _listener(client: connection.Client, active: Active) -> str | None:
-    """The bot that the listener means at which a connection came in."""
-    mode = client.proxy_mode
+def _listener(flow: http.HTTPFlow, active: Active) -> str | None:
+    """The bot that the listener means at which a request came in. Raises SymphonyAuthProxyError
+    (503) when a reload has closed it: who comes by it meant a bot, and that one only."""
+    mode = flow.client_conn.proxy_mode
     place = (mode.custom_listen_host, mode.custom_listen_port)
     for bot in active.settings.bots:
         if bot.listen is not None and place == (bot.listen.host, bot.listen.port):
             return bot.username
+    if mode.full_spec not in ctx.options.mode and not flow.is_replay:
+        raise SymphonyAuthProxyError(
+            "the port that this connection came by is not open any more",
+            reason=Reason.DRAINING,
+            hint="connect again, to a port that the configuration names",
+            retry_after=2,
+        )
     return None

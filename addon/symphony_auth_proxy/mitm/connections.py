@@ -27,7 +27,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from OpenSSL import SSL
 
 from symphony_auth_proxy.core.addresses import forbidden_address, is_loopback
-from symphony_auth_proxy.errors import Reason
+from symphony_auth_proxy.errors import DestinationRefused, Reason
 from symphony_auth_proxy.mitm.clients import Clients
 from symphony_auth_proxy.mitm.failures import refused_address, refused_host
 from symphony_auth_proxy.mitm.portal import is_portal
@@ -63,6 +63,15 @@ class Connections:
         active = self.state.active
         if active is None or flow.response is not None:
             return
+        if flow.request.is_http2:
+            # mitmproxy says yes and opens none (#6090), and what the client is known by from
+            # then on would hold for all other requests of this connection.
+            raise DestinationRefused(
+                "no tunnels are opened over HTTP/2",
+                status=400,
+                reason=Reason.MALFORMED_REQUEST,
+                hint="speak HTTP/1.1 to the proxy",
+            )
         await self.clients.admit_tunnel(flow, credentials, active)
         host, port = flow.request.host, flow.request.port
         if active.routes.serves(host, port) or is_portal((host, port)):

@@ -285,8 +285,13 @@ def _modes(opts: options.Options, base: Sequence[str], settings: Settings) -> li
                 "listen_host", f"{opts.listen_host} is not loopback; that needs authProxy.clients"
             )
         )
+    if problems:
+        raise ConfigError(problems, source="the set of listeners")
+    ports = {mode_specs.ProxyMode.parse(mode).listen_port(opts.listen_port) for mode in base}
     for mode, place in listeners.items():
         trouble = None if mode in opts.mode else _taken(place)
+        if place.port in ports:
+            trouble = "that is a port of --listen or --mode"
         if trouble is not None:
             problems.append(Problem("authProxy.bots[].listen", f"cannot be {place}: {trouble}"))
     if problems:

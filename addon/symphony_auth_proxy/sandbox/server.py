@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -55,16 +56,19 @@ def server_context(pki: Pki, client_certificates: ssl.VerifyMode) -> ssl.SSLCont
 
 
 def bind(port: int = 0) -> socket.socket:
-    """Take a loopback port, without listening on it yet: connections are refused."""
+    """Take a loopback port, without listening on it yet: connections are refused.
+
+    Raises OSError, whose `filename` is the address."""
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # Without it a port is unusable for a minute after its connections were closed.
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.setblocking(False)
     try:
         held.bind(("127.0.0.1", port))
-    except OSError:
+    except OSError as error:
         held.close()
-        raise
+        place = f"127.0.0.1:{port}"
+        raise OSError(error.errno, os.strerror(error.errno or 0), place) from error
     return held
 
 
@@ -147,6 +151,8 @@ class Exchange(RequestHandler):
     get = head = post = delete = patch = put = options = _exchange
 
     async def _play(self) -> None:
+        if self.request.connection.stream.closed():  # type: ignore[union-attr]  # HTTP/1
+            return  # whoever asked has left, and the certificate is gone with the connection
         component, route, call = self._listener.find(self._call())
         if self._listener.down:
             self.detach().close()

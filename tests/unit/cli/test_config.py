@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -49,6 +52,31 @@ def test_an_unusable_file_ends_with_78_and_all_problems(file, capsys, monkeypatc
     message = capsys.readouterr().err
     for path in ("prot", "hots", "bot", "host"):
         assert f"  - {path}: " in message
+
+
+def test_a_file_that_may_not_be_read_is_unusable_not_wrong_usage(file, capsys, monkeypatch):
+    file.chmod(0)
+    # What root may read all the same is refused here as it is to everybody else.
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    monkeypatch.setattr("pathlib.Path.read_bytes", _refuse)
+    monkeypatch.setattr("pathlib.Path.read_text", _refuse)
+    monkeypatch.setattr("sys.argv", ["symphony-auth-proxy", "config", "show", f"--config={file}"])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == 78
+    assert "the file cannot be read: Permission denied" in capsys.readouterr().err
+
+
+def _refuse(self, *_, **__):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+
+def test_show_writes_whole_seconds_as_people_do(file):
+    result = CliRunner().invoke(config, ["show", "--config", str(file)])
+
+    assert re.search(r"drainSeconds: 25\s", result.output)
 
 
 def test_schema_prints_json(tmp_path):

@@ -74,13 +74,16 @@ def test_a_client_is_told_which_bot_it_may_not_use(shared: Sandbox) -> None:
     assert "refused           403 not_granted" in output
 
 
-@pytest.mark.parametrize("arguments", [[], ["--client", "nobody"]])
-def test_where_clients_are_configured_one_of_them_asks(
-    shared: Sandbox, arguments: list[str]
-) -> None:
-    code, output = run(shared, shared.url(Component.POD) + "/pod/v1/x", *arguments)
+def test_where_clients_are_configured_one_of_them_asks(shared: Sandbox) -> None:
+    code, output = run(shared, shared.url(Component.POD) + "/pod/v1/x", "--client", "nobody")
     assert code == 2
-    assert "one of: lab" in output
+    assert "name one of the clients: lab" in output
+
+
+def test_the_only_client_needs_no_name(shared: Sandbox) -> None:
+    code, output = run(shared, shared.url(Component.POD) + "/pod/v1/user")
+    assert code == 0
+    assert "bot               compliance-bot" in output
 
 
 def test_where_none_are_configured_none_asks(sandbox: Sandbox) -> None:

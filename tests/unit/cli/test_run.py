@@ -55,7 +55,7 @@ def test_a_client_can_be_named_only_where_there_are_some(here: Path) -> None:
     (here / "config.yaml").write_text(CONFIG.partition("authProxy")[0])
     told = run("--client", "desk", "true")
     assert told.exit_code == 2
-    assert "none are configured" in told.output
+    assert "no clients are configured" in told.output
 
 
 def test_a_ca_for_other_hosts_ends_it(here: Path) -> None:

@@ -11,7 +11,7 @@ from symphony_auth_proxy.core.names import is_user, key_of, shown
 
 
 @pytest.mark.parametrize(
-    "name", ["alice", "alice@acme.example", "Ann Lee", "349871113483264", "josé", "...", "a%2fb"]
+    "name", ["alice", "alice@acme.example", "Ann Lee", "349871113483264", "josé", "..."]
 )
 def test_names_and_numbers_are_users(name: str) -> None:
     assert is_user(name)
@@ -19,7 +19,21 @@ def test_names_and_numbers_are_users(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "a/b", "../x", "a\\b", "a\nb", "a\0b", "a\x7f", "\udce9", "\u202e", "a" * 256],
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../x",
+        "a\\b",
+        "a%2fb",
+        "a\nb",
+        "a\0b",
+        "a\x7f",
+        "\udce9",
+        "\u202e",
+        "a" * 256,
+    ],
 )
 def test_what_could_be_read_otherwise_is_no_user(name: str) -> None:
     assert not is_user(name)

@@ -94,7 +94,11 @@ class TestTheOrder:
         assert chosen(named("compliance-bot"), caller=Caller(remembered="archive-bot")) == (
             "compliance-bot"
         )
-        assert chosen(caller=Caller(remembered="a bot of yesterday")) == "pricing-bot"
+
+    def test_a_flow_of_a_bot_that_is_gone_speaks_as_no_other(self) -> None:
+        yesterday = Caller(remembered="a bot of yesterday")
+        refused(Reason.UNKNOWN_BOT)(caller=yesterday)
+        assert chosen(named("compliance-bot"), caller=yesterday) == "compliance-bot"
 
 
 class TestSeveralGrants:

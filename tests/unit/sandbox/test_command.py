@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_a_directory_of_other_people_is_wrong_usage(tmp_path):
 )
 def test_impossible_options_are_wrong_usage(arguments):
     assert CliRunner().invoke(sandbox, arguments).exit_code == 2
+
+
+def test_a_port_that_is_taken_is_named(directory):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(sandbox, ["--directory", str(directory), "--port", str(port)])
+    assert result.exit_code == 1
+    assert f"cannot start: 127.0.0.1:{port}: Address already in use" in result.output
 
 
 def test_help_has_examples_of_the_control_api():

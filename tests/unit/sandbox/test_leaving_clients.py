@@ -43,6 +43,12 @@ def test_while_the_sandbox_still_waits_for_the_rest(running):
         wait_for_end(client)
 
 
+def test_before_the_request_is_looked_at(running):
+    for _ in range(100):  # the sandbox's thread may be faster than one of them
+        with connect(running) as client:
+            client.sendall(b"GET /pod/v2/sessioninfo HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
 @pytest.mark.parametrize("kind", [FaultKind.HANG, FaultKind.CUT])
 def test_while_they_wait_for_the_answer(running, kind):
     running.fail(Component.POD, kind=kind)
