@@ -64,8 +64,8 @@ def check_keys(directory: Path) -> None:
     problems = [
         Problem(
             _PLACE,
-            f"others can read the key in {file}: `symphony-auth-proxy ca rotate` makes a new one "
-            f"in case somebody did, `chmod 600 {file}` is enough if nobody could",
+            f"others can read the key in {file}: `chmod 600 {file}`, and `symphony-auth-proxy ca "
+            "rotate` in case somebody did",
         )
         for file in sorted(directory.iterdir())
         # By its name first: what another process is about to write may be gone already.

@@ -21,6 +21,7 @@ from symphony_auth_proxy.clock import Clock
 from symphony_auth_proxy.core.backoff import Failure
 from symphony_auth_proxy.core.freshness import Life, State
 from symphony_auth_proxy.core.names import key_of
+from symphony_auth_proxy.core.slot import Slot
 from symphony_auth_proxy.errors import (
     KeyMaterialError,
     LoginError,
@@ -167,7 +168,7 @@ class Logins:
         self._telemetry.record(
             Event.LOGIN_SUCCEEDED,
             **whose(slot.bot, slot.user),
-            kind=slot.kind,
+            kind=_kind(slot),
             generation=token.generation,
             fingerprint=token.value.fingerprint(),
             seconds=now - begun,
@@ -219,10 +220,16 @@ class Logins:
             self._telemetry.record(
                 Event.LOGIN_FAILED,
                 **whose(slot.bot, slot.user),
-                kind=slot.kind,
+                kind=_kind(slot),
                 reason=error.reason,
                 error=str(error),
             )
+
+
+def _kind(slot: Slot) -> str:
+    """What a login was for. A user's session is none of the bot's: a monitor that counts the
+    bot's failed logins must not count it."""
+    return slot.kind if slot.user is None else "user_session"
 
 
 def _unavailable(line: Line, what: str, reason: Reason | None = None) -> LoginUnavailable:

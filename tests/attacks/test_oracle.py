@@ -257,11 +257,12 @@ def test_credentials_to_a_reverse_proxy_are_in_no_sink_either(
 # --- where nobody can be asked -------------------------------------------------------
 
 
-def built(attacked: Attacked, **changes: Any) -> None:
+def built(attacked: Attacked, *, mode: str = "regular", **changes: Any) -> None:
     async def main() -> None:
         sandbox = attacked.sandbox
+        modes = [mode.replace("POD", sandbox.url(Component.POD))]
         usual = {"listen": Origin("127.0.0.1", 0), "confdir": str(sandbox.directory / "proxy-ca")}
-        _, addon = build(Run(config=str(sandbox.config), **(usual | changes)))
+        _, addon = build(Run(config=str(sandbox.config), modes=modes, **(usual | changes)))
         await addon.done()
 
     asyncio.run(main())
@@ -270,8 +271,8 @@ def built(attacked: Attacked, **changes: Any) -> None:
 OFF_LOOPBACK: list[dict[str, Any]] = [
     {"listen": Origin("0.0.0.0", 0)},
     {"listen": Origin("::", 0)},
-    {"modes": ["regular@192.0.2.1:0"]},
-    {"modes": ["reverse:https://localhost:1@0.0.0.0:0"]},
+    {"mode": "regular@192.0.2.1:0"},
+    {"mode": "reverse:POD@0.0.0.0:0"},
 ]
 
 

@@ -303,6 +303,7 @@ def test_a_bot_that_cannot_use_a_proxy_is_served_in_reverse_mode(
         *((mode, "only regular, reverse:… and upstream:… are guarded") for mode in UNGUARDED),
         ("reverse:tls://localhost:1", "a reverse proxy speaks http or https"),
         ("reverse:dns://127.0.0.1:53", "a reverse proxy speaks http or https"),
+        ("reverse:https://localhost:1", "no component is configured at that host and port"),
         ("upstream:socks5://localhost:1", "Invalid server scheme: socks5"),
         ("regular@0.0.0.0:0", "that needs authProxy.clients"),
     ],

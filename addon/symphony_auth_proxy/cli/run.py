@@ -99,7 +99,7 @@ def run(config_path: Path | None, client_name: str | None, command: tuple[str, .
         async def main() -> int:
             child.heed_signals()
             return await runner.alongside(
-                proxied, lambda started: child.run(variables(started.listen))
+                proxied, lambda started: child.run(variables(started.listeners[0]))
             )
 
         _log_warnings_to_stderr()

@@ -103,9 +103,10 @@ def _log_to_stderr() -> None:
 
 
 def _announce(started: Started, *, reverse: bool) -> None:
-    url = f"http://{started.listen}"
+    url = f"http://{started.listeners[0]}"
+    listeners = ", ".join(map(str, started.listeners))
     hosts, bots = ", ".join(started.hosts), ", ".join(started.bots)
-    click.echo(f"Listening on {started.listen} for {hosts} as {bots}.")
+    click.echo(f"Listening on {listeners} for {hosts} as {bots}.")
     for bot, place in started.listeners_of_bots:
         click.echo(f"Listening on {place} as {bot} alone.")
     if started.clients:

@@ -98,7 +98,8 @@ class SymphonyAuth:
         tool was started with (a stock tool)."""
         self._load = load
         self._ca_directory = ca_directory
-        self._authority: Authority | None = None
+        self.authority: Authority | None = None
+        """Ours; None: the tool's own."""
         clients = Clients(self.state)
         self.requests = Requests(self.state, clients)
         self.addons = [Connections(self.state, clients), self.requests]
@@ -227,11 +228,11 @@ class SymphonyAuth:
 
     def _use(self, ca: Authority) -> None:
         self._needed["confdir"] = str(ca.directory)
-        if self._authority is not None and self._authority != ca:
+        if self.authority is not None and self.authority != ca:
             # The same file holds another CA now, and mitmproxy remembers files by their names.
             net_tls.create_client_proxy_context.cache_clear()
             ctx.options.update(confdir=str(ca.directory))
-        self._authority = ca
+        self.authority = ca
 
     def _insist(self) -> None:
         """Keep those options, also against changes while it runs."""

@@ -207,8 +207,8 @@ def _refused(message: str) -> ClientRefused:
         message,
         status=407,
         reason=Reason.CLIENT_UNKNOWN,
-        hint="give the proxy's address as http://NAME:PASSWORD@HOST:PORT, with a name and "
-        "password out of authProxy.clients",
+        hint="give the proxy's address as http://NAME:PASSWORD@HOST:PORT (in reverse mode: send "
+        "Authorization: Basic), with a name and password out of authProxy.clients",
     )
 
 
@@ -220,7 +220,8 @@ def _listener(flow: http.HTTPFlow, active: Active) -> str | None:
     for bot in active.settings.bots:
         if bot.listen is not None and place == (bot.listen.host, bot.listen.port):
             return bot.username
-    if mode.full_spec not in ctx.options.mode and not flow.is_replay:
+    closed = mode.custom_listen_port is not None and mode.full_spec not in ctx.options.mode
+    if closed and not flow.is_replay:
         raise SymphonyAuthProxyError(
             "the port that this connection came by is not open any more",
             reason=Reason.DRAINING,

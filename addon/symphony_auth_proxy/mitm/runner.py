@@ -31,6 +31,7 @@ from mitmproxy.utils import asyncio_utils
 
 from symphony_auth_proxy.config import load
 from symphony_auth_proxy.core.addresses import is_loopback
+from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
 from symphony_auth_proxy.mitm.surfaces import Surfaces
@@ -69,7 +70,8 @@ class Run:
 class Started:
     """What a person needs to know about a proxy that listens now."""
 
-    listen: Origin
+    listeners: tuple[Origin, ...]
+    """But for those of bots. The first is the one that was asked for first."""
     hosts: tuple[str, ...]
     bots: tuple[str, ...]
     listeners_of_bots: tuple[tuple[str, Origin], ...]
@@ -84,8 +86,10 @@ class Started:
         assert active is not None
         bots = active.settings.bots
         assert isinstance(server, proxyserver.Proxyserver)
+        places = [Origin(*place[:2]) for place in server.listen_addrs()]
+        own = {bot.listen for bot in bots}
         return cls(
-            listen=Origin(*server.listen_addrs()[0][:2]),
+            listeners=tuple(place for place in places if place not in own),
             hosts=tuple(sorted(active.routes.hosts)),
             bots=tuple(bot.username for bot in bots),
             listeners_of_bots=tuple((bot.username, bot.listen) for bot in bots if bot.listen),
@@ -274,7 +278,8 @@ def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
 def _modes(opts: options.Options, base: Sequence[str], settings: Settings) -> list[str]:
     """The modes to run in: those that were asked for, and the listeners that mean a bot.
 
-    Raises ConfigError.
+    Raises ConfigError, also for a reverse proxy of what is not Symphony's: nothing would ever
+    get a token there.
     """
     places = [bot.listen for bot in settings.bots if bot.listen is not None]
     listeners = {f"regular@{place.host}:{place.port}": place for place in places}
@@ -285,9 +290,16 @@ def _modes(opts: options.Options, base: Sequence[str], settings: Settings) -> li
                 "listen_host", f"{opts.listen_host} is not loopback; that needs authProxy.clients"
             )
         )
+    parsed = [] if problems else [mode_specs.ProxyMode.parse(mode) for mode in base]
+    routes = Routes(settings)
+    problems += [
+        Problem("--mode", f"{mode.full_spec}: no component is configured at that host and port")
+        for mode in parsed
+        if isinstance(mode, mode_specs.ReverseMode) and not routes.serves(*mode.address)
+    ]
     if problems:
         raise ConfigError(problems, source="the set of listeners")
-    ports = {mode_specs.ProxyMode.parse(mode).listen_port(opts.listen_port) for mode in base}
+    ports = {mode.listen_port(opts.listen_port) for mode in parsed}
     for mode, place in listeners.items():
         trouble = None if mode in opts.mode else _taken(place)
         if place.port in ports:

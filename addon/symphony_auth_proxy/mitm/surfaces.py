@@ -46,7 +46,9 @@ class Surfaces:
         try:
             await self._control.open()
         except SymphonyAuthProxyError as error:
-            logger.warning("No `status`, `flush` and `reload` for this proxy: %s.", error)
+            logger.warning(
+                "No `status`, `flush` and `reload` for this proxy: %s. %s", error, error.hint()
+            )
         try:
             await self._move_admin()
         except OSError as error:
@@ -92,7 +94,7 @@ class Surfaces:
         return {"flushed": known if bot is None else [bot]}
 
     async def reload(self, _arguments: Mapping[str, Any]) -> dict[str, Any]:
-        before = self._active().settings
+        before, ca_before = self._active().settings, self._addon.authority
         try:
             self._addon.reload()
         except ConfigError as error:
@@ -100,6 +102,9 @@ class Surfaces:
                 str(error), hint="correct this; until then the old configuration stays"
             ) from error
         told = changes(before, self._active().settings)
+        ca = self._addon.authority
+        if ca is not None and ca != ca_before:
+            told.append(f"the CA is another one: clients must trust {ca.certificate}")
         try:
             await self._move_admin()
         except OSError as error:
