@@ -16,11 +16,11 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
 
+from symphony_auth_proxy.ca.truststores import TrustFiles
 from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.hosts import canonical_host
 from symphony_auth_proxy.model import Origin, UpstreamProxy
 from symphony_auth_proxy.secret import Secret
-from symphony_auth_proxy.truststores import TrustFiles
 
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 """ALL_PROXY stays as it is: these go before it, and what is not HTTP is not for this proxy."""

@@ -21,8 +21,8 @@ from cryptography import x509
 from support.authorities import Stolen, mitmproxys_leaf, server_context
 from support.environments import java_for_sources, program
 from support.processes import environment
-from symphony_auth_proxy import authority
-from symphony_auth_proxy.authority import Authority
+from symphony_auth_proxy.ca import authority
+from symphony_auth_proxy.ca.authority import Authority
 from symphony_auth_proxy.certificates import certificates_pem
 from symphony_auth_proxy.errors import ConfigError
 

@@ -22,11 +22,11 @@ from attacks.raw import CLOSED, Http2Wire, Wire
 from attacks.stage import ECHO, SESSION_INFO, Attacked, Start, agent_at, everything_at, pod_at
 from attacks.witness import Witness
 from support.proxy import Proxy
-from symphony_auth_proxy import provider
 from symphony_auth_proxy.errors import LoginError
 from symphony_auth_proxy.model import Component, Endpoint, LoginRequest, Origin, TokenKind
 from symphony_auth_proxy.sandbox import FaultKind
 from symphony_auth_proxy.secret import Secret
+from symphony_auth_proxy.tokens import provider
 from symphony_auth_proxy.transport import MAXIMUM_BODY, Transport
 
 MEGABYTE = 2**20

@@ -15,9 +15,9 @@ from attacks.origins import ScriptedSymphony, answer, server_tls
 from attacks.raw import Wire
 from attacks.seen import CLIENT_SECRETS, Seen
 from attacks.stage import ECHO, SESSION_INFO, Attacked, Start, everything_at
-from symphony_auth_proxy import provider
 from symphony_auth_proxy.mitm import masking, permit, resend, seal
 from symphony_auth_proxy.mitm import requests as mitm_requests
+from symphony_auth_proxy.tokens import provider
 
 
 @pytest.fixture

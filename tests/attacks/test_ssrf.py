@@ -20,8 +20,8 @@ from attacks.origins import RawOrigin, server_tls
 from attacks.raw import CLOSED, Answer, Wire
 from attacks.stage import ECHO, SESSION_INFO, Attacked, Start, agent_at, pod_at
 from support.proxy import Proxy
-from symphony_auth_proxy import provider
 from symphony_auth_proxy.core import addresses
+from symphony_auth_proxy.tokens import provider
 
 METADATA = [
     "169.254.169.254",

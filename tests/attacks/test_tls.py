@@ -17,9 +17,9 @@ from attacks.raw import Http2Wire, Wire
 from attacks.stage import ECHO, Attacked, Start, agent_at, pod_at
 from pki import rsa_key
 from support.proxy import Proxy
-from symphony_auth_proxy import provider
 from symphony_auth_proxy.certificates import CertificateWithKey, make_ca
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
+from symphony_auth_proxy.tokens import provider
 
 LAST_YEAR = datetime.now(UTC) - timedelta(days=365)
 NEXT_YEAR = datetime.now(UTC) + timedelta(days=365)

@@ -20,9 +20,9 @@ from support.configuration import change
 from support.memory import held_in_memory
 from support.processes import Child, free_port
 from support.proxy import Proxy, running_proxy
-from symphony_auth_proxy import provider
 from symphony_auth_proxy.model import Component, TokenKind
 from symphony_auth_proxy.sandbox import KEY_BOT, Received, Sandbox
+from symphony_auth_proxy.tokens import provider
 
 type Start = Callable[[Told], AbstractContextManager[Child]]
 

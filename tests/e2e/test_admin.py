@@ -20,12 +20,12 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from loopback import run
 from support.environments import own_script
 from support.processes import environment, free_port, running
-from symphony_auth_proxy.admin import Admin
 from symphony_auth_proxy.mitm import runner
 from symphony_auth_proxy.model import Component, Origin
-from symphony_auth_proxy.pages import Pages
+from symphony_auth_proxy.operations.admin import Admin
+from symphony_auth_proxy.operations.pages import Pages
+from symphony_auth_proxy.operations.status import Status
 from symphony_auth_proxy.sandbox import Sandbox
-from symphony_auth_proxy.status import Status
 from symphony_auth_proxy.telemetry import Telemetry
 
 PROGRAM = own_script("symphony-auth-proxy")

@@ -17,8 +17,8 @@ import pytest
 
 from support.environments import own_script
 from support.processes import Child, environment, free_port, running
-from symphony_auth_proxy.control import socket_path
 from symphony_auth_proxy.model import Component, TokenKind
+from symphony_auth_proxy.operations.control import socket_path
 from symphony_auth_proxy.sandbox import Sandbox
 
 PROGRAM = own_script("symphony-auth-proxy")

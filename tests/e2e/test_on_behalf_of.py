@@ -17,11 +17,12 @@ from support.clients import client_of
 from support.configuration import change, read_with
 from support.logins import calls, reason
 from support.proxy import Proxy, running_proxy
-from symphony_auth_proxy import accounts, config
+from symphony_auth_proxy import config
 from symphony_auth_proxy.certificates import private_key_pem, public_key_pem
 from symphony_auth_proxy.core.headers import is_void
 from symphony_auth_proxy.model import Component
 from symphony_auth_proxy.sandbox import KEY_BOT, Sandbox
+from symphony_auth_proxy.tokens import accounts
 
 SESSION_INFO = "/pod/v2/sessioninfo"
 APP, APP_LOGIN = "trading-app", "/login/pubkey/app/authenticate"

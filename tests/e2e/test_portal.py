@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.clients import basic, client_of, trust_of
 from support.proxy import Proxy, running_proxy
 from symphony_auth_proxy.model import Component
-from symphony_auth_proxy.pages import HEADERS
+from symphony_auth_proxy.operations.pages import HEADERS
 from symphony_auth_proxy.sandbox import Sandbox
 from symphony_auth_proxy.sandbox.faults import FaultKind
 

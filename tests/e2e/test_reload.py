@@ -16,7 +16,8 @@ from support.configuration import read_with
 from support.processes import free_port
 from support.proxy import Proxy, running_proxy
 from support.settings import bot, endpoint
-from symphony_auth_proxy import authority, config
+from symphony_auth_proxy import config
+from symphony_auth_proxy.ca import authority
 from symphony_auth_proxy.errors import ConfigError, Reason
 from symphony_auth_proxy.mitm.runner import check_modes
 from symphony_auth_proxy.model import Bot, Component, Origin, Pod, TokenKind

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mitmproxy.certs import CertStore
 
-from symphony_auth_proxy.ca_files import KEY_FILE
+from symphony_auth_proxy.ca.ca_files import KEY_FILE
 from symphony_auth_proxy.certificates import certificates_pem, private_key_pem
 
 

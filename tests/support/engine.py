@@ -10,11 +10,11 @@ import pytest
 
 from support.clock import TurnedClock, run, settled
 from support.scripted_pod import KeyInHand, ScriptedPod, bot, key
-from symphony_auth_proxy.account import TokenStatus
 from symphony_auth_proxy.model import Bot, Component, Token, TokenKind, TokenPair
-from symphony_auth_proxy.provider import TokenProvider, Wants
 from symphony_auth_proxy.stores import MemoryStore
 from symphony_auth_proxy.telemetry import Telemetry
+from symphony_auth_proxy.tokens.account import TokenStatus
+from symphony_auth_proxy.tokens.provider import TokenProvider, Wants
 
 NAME = "pricing-bot"
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony_auth_proxy.ca.truststores import TrustFiles
 from symphony_auth_proxy.environment import ProxyAddress, no_proxy, upstream, variables
 from symphony_auth_proxy.model import Origin, UpstreamProxy
 from symphony_auth_proxy.secret import Secret
-from symphony_auth_proxy.truststores import TrustFiles
 
 HOSTS = ("acme.symphony.com", "agent.acme.example")
 PROXY = ProxyAddress(Origin("127.0.0.1", 4711))

@@ -11,9 +11,10 @@ import click
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
-from symphony_auth_proxy import authority, config, truststores
-from symphony_auth_proxy.authority import Authority
-from symphony_auth_proxy.ca_files import KEY_FILE
+from symphony_auth_proxy import config
+from symphony_auth_proxy.ca import authority, truststores
+from symphony_auth_proxy.ca.authority import Authority
+from symphony_auth_proxy.ca.ca_files import KEY_FILE
 from symphony_auth_proxy.cli.common import config_option
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
 

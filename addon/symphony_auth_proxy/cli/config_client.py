@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from symphony_auth_proxy import config
-from symphony_auth_proxy.ca_files import CERTIFICATE_FILE
+from symphony_auth_proxy.ca.ca_files import CERTIFICATE_FILE
 from symphony_auth_proxy.cli.common import chosen_client, config_option
 from symphony_auth_proxy.cli.snippets import SNIPPETS, Access
 from symphony_auth_proxy.errors import ConfigError, Problem

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import click
 
-from symphony_auth_proxy import authority, ca_files, config, control, environment, truststores
+from symphony_auth_proxy import config, environment
+from symphony_auth_proxy.ca import authority, ca_files, truststores
 from symphony_auth_proxy.cli.common import chosen_client, client_option, config_option
 from symphony_auth_proxy.config import trust
 from symphony_auth_proxy.environment import ProxyAddress
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
 from symphony_auth_proxy.model import Origin, Settings
+from symphony_auth_proxy.operations import control
 
 _TO_PUT_IN = f"${{{environment.PASSWORD}}}"
 _HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (asked for, not bound)

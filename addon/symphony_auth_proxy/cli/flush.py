@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from symphony_auth_proxy import config, control
+from symphony_auth_proxy import config
 from symphony_auth_proxy.cli.common import config_option
+from symphony_auth_proxy.operations import control
 
 
 @click.command()

@@ -16,7 +16,6 @@ from symphony_auth_proxy.auth.key_delivery import FIRST_WITH_KEY_DELIVERY, agent
 from symphony_auth_proxy.cli.common import config_option
 from symphony_auth_proxy.errors import LoginError, SymphonyAuthProxyError
 from symphony_auth_proxy.keys import KeyMaterial
-from symphony_auth_proxy.logins import converse
 from symphony_auth_proxy.model import (
     Bot,
     GrantedToken,
@@ -26,6 +25,7 @@ from symphony_auth_proxy.model import (
     Settings,
     TokenKind,
 )
+from symphony_auth_proxy.tokens.logins import converse
 from symphony_auth_proxy.transport import Transport
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import click
 
-from symphony_auth_proxy import authority, config, environment, truststores
+from symphony_auth_proxy import config, environment
+from symphony_auth_proxy.ca import authority, truststores
 from symphony_auth_proxy.cli.common import chosen_client, client_option, config_option
 from symphony_auth_proxy.config import trust
 from symphony_auth_proxy.environment import ProxyAddress

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from symphony_auth_proxy import config, control
+from symphony_auth_proxy import config
 from symphony_auth_proxy.cli.common import config_option
+from symphony_auth_proxy.operations import control
 
 _KINDS = (("session", "session token"), ("key_manager", "key manager token"))
 

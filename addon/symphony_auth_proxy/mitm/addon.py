@@ -23,8 +23,9 @@ from mitmproxy import addonmanager, ctx, exceptions
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.net import tls as net_tls
 
-from symphony_auth_proxy import authority, config, placeholder_key
-from symphony_auth_proxy.authority import Authority
+from symphony_auth_proxy import config, placeholder_key
+from symphony_auth_proxy.ca import authority
+from symphony_auth_proxy.ca.authority import Authority
 from symphony_auth_proxy.core.placeholder import Placeholders
 from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
@@ -37,8 +38,8 @@ from symphony_auth_proxy.mitm.errors import ErrorPages
 from symphony_auth_proxy.mitm.requests import Requests
 from symphony_auth_proxy.mitm.state import Active, State
 from symphony_auth_proxy.model import Settings
-from symphony_auth_proxy.provider import TokenProvider
 from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.tokens.provider import TokenProvider
 from symphony_auth_proxy.transport import Transport
 
 logger = logging.getLogger(__name__)

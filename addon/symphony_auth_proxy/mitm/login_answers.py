@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from symphony_auth_proxy.accounts import too_late
 from symphony_auth_proxy.core.claims import asserted_user, user_id_of
 from symphony_auth_proxy.core.decisions import Caller, LoginCall, Request
 from symphony_auth_proxy.mitm.bodies import LOGIN_BYTES
@@ -20,8 +19,9 @@ from symphony_auth_proxy.mitm.masking import KEY_MANAGER_TOKEN, SESSION_TOKEN
 from symphony_auth_proxy.mitm.seal import seal_of
 from symphony_auth_proxy.mitm.state import Active, State
 from symphony_auth_proxy.model import TokenKind
-from symphony_auth_proxy.provider import Wants
 from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.tokens.accounts import too_late
+from symphony_auth_proxy.tokens.provider import Wants
 
 _NAMES = {TokenKind.SESSION: SESSION_TOKEN, TokenKind.KEY_MANAGER: KEY_MANAGER_TOKEN}
 _WANTS = {TokenKind.SESSION: Wants.SESSION, TokenKind.KEY_MANAGER: Wants.BOTH}

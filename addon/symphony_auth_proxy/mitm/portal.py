@@ -11,14 +11,14 @@ from pathlib import Path
 
 from mitmproxy import connection, ctx, http
 
-from symphony_auth_proxy.ca_files import CERTIFICATE_FILE
+from symphony_auth_proxy.ca.ca_files import CERTIFICATE_FILE
 from symphony_auth_proxy.core.decisions import Destination
 from symphony_auth_proxy.core.reading import canonical, require_one_destination
 from symphony_auth_proxy.mitm.permit import authorities_of
 from symphony_auth_proxy.mitm.state import State
 from symphony_auth_proxy.model import Origin
-from symphony_auth_proxy.pages import CA, HEALTH, Pages
-from symphony_auth_proxy.status import Status
+from symphony_auth_proxy.operations.pages import CA, HEALTH, Pages
+from symphony_auth_proxy.operations.status import Status
 
 HOST = "symphony.proxy"
 

@@ -59,9 +59,9 @@ from symphony_auth_proxy.mitm.resend import Resends
 from symphony_auth_proxy.mitm.seal import Seal
 from symphony_auth_proxy.mitm.state import Active, State, fail_closed
 from symphony_auth_proxy.model import OtherHosts, TokenPair
-from symphony_auth_proxy.provider import TokenProvider, Wants
 from symphony_auth_proxy.secret import Secret
 from symphony_auth_proxy.telemetry import Event, whose
+from symphony_auth_proxy.tokens.provider import TokenProvider, Wants
 
 _INVALID = ("Received ", "Invalid request", NOT_HTTP_REQUEST)
 """How the errors of messages begin that mitmproxy itself refuses."""

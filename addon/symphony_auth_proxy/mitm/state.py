@@ -18,8 +18,8 @@ from symphony_auth_proxy.mitm.answers import answer
 from symphony_auth_proxy.mitm.bodies import declared_length, has_body
 from symphony_auth_proxy.mitm.failures import internal, internal_after_answer
 from symphony_auth_proxy.model import Settings
-from symphony_auth_proxy.provider import TokenProvider
 from symphony_auth_proxy.telemetry import Event, Facts, Telemetry, whose
+from symphony_auth_proxy.tokens.provider import TokenProvider
 
 # A refusal waits for the request's body, so that the connection can be used again. A longer
 # body than this is not waited for.

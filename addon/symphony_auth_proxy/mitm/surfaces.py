@@ -18,12 +18,12 @@ from typing import Any
 
 from mitmproxy.utils import asyncio_utils
 
-from symphony_auth_proxy.admin import Admin
-from symphony_auth_proxy.changes import changes
-from symphony_auth_proxy.control import ControlSocket, socket_path
 from symphony_auth_proxy.errors import ConfigError, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
 from symphony_auth_proxy.mitm.state import Active
+from symphony_auth_proxy.operations.admin import Admin
+from symphony_auth_proxy.operations.changes import changes
+from symphony_auth_proxy.operations.control import ControlSocket, socket_path
 
 logger = logging.getLogger(__name__)
 

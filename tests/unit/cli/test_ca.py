@@ -13,9 +13,9 @@ from cryptography import x509
 from pki import rsa_key
 from support.environments import own_script, program
 from support.processes import environment, running
-from symphony_auth_proxy import authority
-from symphony_auth_proxy.authority import Authority
-from symphony_auth_proxy.ca_files import CERTIFICATE_FILE, KEY_FILE
+from symphony_auth_proxy.ca import authority
+from symphony_auth_proxy.ca.authority import Authority
+from symphony_auth_proxy.ca.ca_files import CERTIFICATE_FILE, KEY_FILE
 from symphony_auth_proxy.certificates import private_key_pem
 from symphony_auth_proxy.cli.ca import ca as command
 from symphony_auth_proxy.errors import ConfigError, SymphonyAuthProxyError

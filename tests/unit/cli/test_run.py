@@ -59,7 +59,7 @@ def test_a_client_can_be_named_only_where_there_are_some(here: Path) -> None:
 
 
 def test_a_ca_for_other_hosts_ends_it(here: Path) -> None:
-    from symphony_auth_proxy import authority
+    from symphony_auth_proxy.ca import authority
 
     authority.ensure(here / "certs" / "ca", ["other.example"])
     told = run("--client", "desk", "true")

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from symphony_auth_proxy.cli import cli
-from symphony_auth_proxy.control import ControlSocket, NoProxyRuns, socket_path
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
+from symphony_auth_proxy.operations.control import ControlSocket, NoProxyRuns, socket_path
 
 CONFIG = Path("config.yaml")
 

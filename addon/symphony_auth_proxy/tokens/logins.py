@@ -15,7 +15,6 @@ from pathlib import PurePath
 from random import Random
 from typing import Protocol
 
-from symphony_auth_proxy.account import Account, Line
 from symphony_auth_proxy.auth.key_delivery import FIRST_WITH_KEY_DELIVERY, agent_version
 from symphony_auth_proxy.clock import Clock
 from symphony_auth_proxy.core.backoff import Failure
@@ -32,8 +31,9 @@ from symphony_auth_proxy.errors import (
 from symphony_auth_proxy.keys import KeyMaterial
 from symphony_auth_proxy.model import GrantedToken, LoginRequest, LoginResponse, Pod, Token
 from symphony_auth_proxy.stores import TokenStore
-from symphony_auth_proxy.tasks import Tasks
 from symphony_auth_proxy.telemetry import Event, Telemetry, whose
+from symphony_auth_proxy.tokens.account import Account, Line
+from symphony_auth_proxy.tokens.tasks import Tasks
 
 ATTEMPT_BUDGET = 15.0
 """Seconds for one login with all its requests (connect 5, read 10)."""

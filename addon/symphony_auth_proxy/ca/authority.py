@@ -25,8 +25,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from symphony_auth_proxy import ca_files, files
-from symphony_auth_proxy.ca_files import CERTIFICATE_FILE, KEY_FILE
+from symphony_auth_proxy import files
+from symphony_auth_proxy.ca import ca_files
+from symphony_auth_proxy.ca.ca_files import CERTIFICATE_FILE, KEY_FILE
 from symphony_auth_proxy.certificates import certificates_pem, make_limited_ca, private_key_pem
 from symphony_auth_proxy.errors import ConfigError, Problem
 from symphony_auth_proxy.model import Settings

@@ -14,7 +14,7 @@ from tornado.web import Application, RequestHandler
 from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.reading import authority_host
 from symphony_auth_proxy.model import Origin
-from symphony_auth_proxy.pages import HEALTH, METRICS, READINESS, Pages
+from symphony_auth_proxy.operations.pages import HEALTH, METRICS, READINESS, Pages
 
 _OFFERED = (HEALTH, READINESS, METRICS)
 _MOST_BYTES = 16 * 1024

@@ -17,17 +17,17 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
-from symphony_auth_proxy.account import Account, BotStatus, Line, TokenStatus, Wants
-from symphony_auth_proxy.accounts import Accounts, too_late
 from symphony_auth_proxy.clock import Clock, SystemClock
 from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.core.names import key_of
 from symphony_auth_proxy.errors import LoginUnavailable, Reason
-from symphony_auth_proxy.logins import ATTEMPT_BUDGET, Logins, Transport
 from symphony_auth_proxy.model import Bot, Component, Token, TokenPair
 from symphony_auth_proxy.stores import MemoryStore, TokenStore
-from symphony_auth_proxy.tasks import Tasks
 from symphony_auth_proxy.telemetry import Event, Telemetry, whose
+from symphony_auth_proxy.tokens.account import Account, BotStatus, Line, TokenStatus, Wants
+from symphony_auth_proxy.tokens.accounts import Accounts, too_late
+from symphony_auth_proxy.tokens.logins import ATTEMPT_BUDGET, Logins, Transport
+from symphony_auth_proxy.tokens.tasks import Tasks
 
 __all__ = ["BotStatus", "TokenProvider", "TokenStatus", "Transport", "Wants"]
 

@@ -15,8 +15,8 @@ from symphony_auth_proxy.auth import OnBehalfOfLogin
 from symphony_auth_proxy.auth.key_delivery import AgentVersion
 from symphony_auth_proxy.core.freshness import Life, State
 from symphony_auth_proxy.core.slot import Slot
-from symphony_auth_proxy.keyring import Keyring
 from symphony_auth_proxy.model import Bot, LoginMethod, Pod, TokenKind
+from symphony_auth_proxy.tokens.keyring import Keyring
 
 
 class Wants(StrEnum):

@@ -40,9 +40,9 @@ from symphony_auth_proxy.model import (
     Pod,
     TokenKind,
 )
-from symphony_auth_proxy.provider import Wants
 from symphony_auth_proxy.secret import Secret
 from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.tokens.provider import Wants
 
 SESSION, KEY_MANAGER = TokenKind.SESSION, TokenKind.KEY_MANAGER
 HOUR, DAY = 3600.0, 86_400.0

@@ -12,8 +12,8 @@ from support.scripted_pod import answer, generations, raising
 from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.errors import LoginUnavailable, Reason
 from symphony_auth_proxy.model import Component, TokenKind
-from symphony_auth_proxy.provider import Wants
 from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.tokens.provider import Wants
 
 SESSION, KEY_MANAGER = TokenKind.SESSION, TokenKind.KEY_MANAGER
 

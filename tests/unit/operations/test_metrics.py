@@ -10,13 +10,13 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from symphony_auth_proxy.account import BotStatus, TokenStatus
 from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.errors import Reason
-from symphony_auth_proxy.metrics import exposition
 from symphony_auth_proxy.model import Component, TokenKind
-from symphony_auth_proxy.status import Status
+from symphony_auth_proxy.operations.metrics import exposition
+from symphony_auth_proxy.operations.status import Status
 from symphony_auth_proxy.telemetry import LOGIN_SECONDS, Event, Facts, Telemetry
+from symphony_auth_proxy.tokens.account import BotStatus, TokenStatus
 
 PREFIX = "symphony_auth_proxy_"
 

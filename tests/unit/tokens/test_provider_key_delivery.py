@@ -10,7 +10,7 @@ from support.scripted_pod import ON_PREMISES, answer, bot, generations, json_ans
 from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.errors import LoginUnavailable
 from symphony_auth_proxy.model import Component, TokenKind
-from symphony_auth_proxy.provider import Wants
+from symphony_auth_proxy.tokens.provider import Wants
 
 SESSION, KEY_MANAGER = TokenKind.SESSION, TokenKind.KEY_MANAGER
 OWN_AGENT = bot(pod=ON_PREMISES)

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopback import run
-from symphony_auth_proxy import control
-from symphony_auth_proxy.control import ControlSocket, NoProxyRuns, ask, socket_path
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
+from symphony_auth_proxy.operations import control
+from symphony_auth_proxy.operations.control import ControlSocket, NoProxyRuns, ask, socket_path
 
 CONFIG = Path("config.yaml")
 

@@ -19,13 +19,13 @@ from support.scripted_pod import (
     json_answer,
     key,
 )
-from symphony_auth_proxy import accounts
 from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.core.names import key_of
 from symphony_auth_proxy.errors import LoginRejected, LoginUnavailable, Reason
 from symphony_auth_proxy.model import Component, TokenKind
-from symphony_auth_proxy.provider import Wants
 from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.tokens import accounts
+from symphony_auth_proxy.tokens.provider import Wants
 
 SESSION, KEY_MANAGER = TokenKind.SESSION, TokenKind.KEY_MANAGER
 AGENT, POD = Component.AGENT, Component.POD

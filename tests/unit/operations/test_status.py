@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from support.settings import bot, settings
-from symphony_auth_proxy.account import BotStatus, TokenStatus
-from symphony_auth_proxy.changes import changes
 from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.errors import ConfigError, Problem
 from symphony_auth_proxy.model import Client, Origin, OtherHosts, Settings, TokenKind, UpstreamProxy
+from symphony_auth_proxy.operations.changes import changes
+from symphony_auth_proxy.operations.status import Status
 from symphony_auth_proxy.passwords import PlainPassword
 from symphony_auth_proxy.secret import Secret
-from symphony_auth_proxy.status import Status
 from symphony_auth_proxy.telemetry import Event, Telemetry
+from symphony_auth_proxy.tokens.account import BotStatus, TokenStatus
 
 TWO = settings(bot("pricing-bot"), bot("compliance-bot"))
 

@@ -11,11 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from symphony_auth_proxy.account import Account, Identity
 from symphony_auth_proxy.errors import LoginUnavailable, Reason
-from symphony_auth_proxy.keyring import Keyring
 from symphony_auth_proxy.model import Bot
 from symphony_auth_proxy.telemetry import Telemetry
+from symphony_auth_proxy.tokens.account import Account, Identity
+from symphony_auth_proxy.tokens.keyring import Keyring
 
 USERS = 1000
 """Users of all apps whose sessions are kept. What they ask for is bounded by it, too: a client

@@ -16,9 +16,9 @@ from mitmproxy.certs import CertStore
 from pki import company_ca, rsa_key
 from support.authorities import Stolen, mitmproxys_leaf
 from support.settings import bot, cloud_pod, pod, settings
-from symphony_auth_proxy import authority
-from symphony_auth_proxy.authority import LOCAL_HOSTS, Authority, hosts_of
-from symphony_auth_proxy.ca_files import CERTIFICATE_FILE, KEY_FILE
+from symphony_auth_proxy.ca import authority
+from symphony_auth_proxy.ca.authority import LOCAL_HOSTS, Authority, hosts_of
+from symphony_auth_proxy.ca.ca_files import CERTIFICATE_FILE, KEY_FILE
 from symphony_auth_proxy.certificates import (
     certificates_pem,
     make_limited_ca,

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from symphony_auth_proxy import truststores
+from symphony_auth_proxy.ca import truststores
 from symphony_auth_proxy.certificates import certificates_pem
 from symphony_auth_proxy.errors import ConfigError, Problem
 from symphony_auth_proxy.files import replace

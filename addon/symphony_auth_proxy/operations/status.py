@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from symphony_auth_proxy.account import BotStatus
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
 from symphony_auth_proxy.model import Origin, Settings, TokenKind
-from symphony_auth_proxy.provider import TokenProvider
 from symphony_auth_proxy.telemetry import Event, Telemetry
+from symphony_auth_proxy.tokens.account import BotStatus
+from symphony_auth_proxy.tokens.provider import TokenProvider
 
 DECISIONS = {
     Event.INJECTED: "injected",

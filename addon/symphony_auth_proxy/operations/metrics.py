@@ -20,9 +20,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from symphony_auth_proxy.account import BotStatus, TokenStatus
-from symphony_auth_proxy.status import DECISIONS, Status
+from symphony_auth_proxy.operations.status import DECISIONS, Status
 from symphony_auth_proxy.telemetry import LOGIN_SECONDS, Event, Fact, Telemetry
+from symphony_auth_proxy.tokens.account import BotStatus, TokenStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The text format that every Prometheus reads."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from symphony_auth_proxy import metrics
-from symphony_auth_proxy.status import Status
+from symphony_auth_proxy.ca.truststores import java
+from symphony_auth_proxy.operations import metrics
+from symphony_auth_proxy.operations.status import Status
 from symphony_auth_proxy.telemetry import Telemetry
-from symphony_auth_proxy.truststores import java
 
 HEADERS = {
     "Cache-Control": "no-store",

@@ -7,7 +7,7 @@ from support.engine import NAME, Engine, scenario
 from support.scripted_pod import generations
 from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.model import Component, TokenKind
-from symphony_auth_proxy.provider import Wants
+from symphony_auth_proxy.tokens.provider import Wants
 
 SESSION, KEY_MANAGER = TokenKind.SESSION, TokenKind.KEY_MANAGER
 DELAY = 0.25

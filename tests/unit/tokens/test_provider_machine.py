@@ -33,10 +33,10 @@ from support.scripted_pod import (
     key,
     raising,
 )
-from symphony_auth_proxy import accounts
 from symphony_auth_proxy.errors import KeyMaterialError, LoginError
 from symphony_auth_proxy.model import Bot, Component, Pod, Token, TokenKind, TokenPair
-from symphony_auth_proxy.provider import PATIENCE, Wants
+from symphony_auth_proxy.tokens import accounts
+from symphony_auth_proxy.tokens.provider import PATIENCE, Wants
 
 ANSWERS = {
     "down": answer(503),

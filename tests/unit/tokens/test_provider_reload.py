@@ -20,8 +20,8 @@ from symphony_auth_proxy.core.freshness import State
 from symphony_auth_proxy.core.names import key_of
 from symphony_auth_proxy.errors import LoginRejected, LoginUnavailable, Reason
 from symphony_auth_proxy.model import Component, TokenKind
-from symphony_auth_proxy.provider import Wants
 from symphony_auth_proxy.telemetry import Event
+from symphony_auth_proxy.tokens.provider import Wants
 
 SESSION, KEY_MANAGER = TokenKind.SESSION, TokenKind.KEY_MANAGER
 AGENT, POD = Component.AGENT, Component.POD

@@ -1,0 +1,1 @@
+"""Tokens: who gets them, keeps them, and hands them out. Begins with `provider`."""
