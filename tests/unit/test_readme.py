@@ -18,7 +18,9 @@ from ruamel.yaml import YAML
 from symphony_auth_proxy import config
 from symphony_auth_proxy.cli import cli
 from symphony_auth_proxy.errors import Reason
+from symphony_auth_proxy.passwords import hashed
 from symphony_auth_proxy.sandbox import Sandbox
+from symphony_auth_proxy.secret import Secret
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -119,6 +121,28 @@ def test_the_least_configuration_is_enough(prepared_directory: Path, tmp_path: P
     path = written(code("yaml", section("Use it with your bot"))[0], prepared_directory, tmp_path)
 
     assert config.load(path).bots[0].username == "pricing-bot"
+
+
+def test_the_configuration_of_many_is_one(prepared_directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "certs" / "clients").mkdir(parents=True)
+    for file, source in {
+        "pricing-bot.pem": "pricing-bot.pem",
+        "other-bot.pem": "pricing-bot.pem",
+        "desk-app.pem": "pricing-bot.pem",
+        "compliance.p12": "compliance-bot.p12",
+        "compliance.password": "compliance-bot.password",
+    }.items():
+        shutil.copy(prepared_directory / source, tmp_path / "certs" / file)
+    (tmp_path / "certs" / "clients" / "pricing").write_text("a password of some length")
+    text = code("yaml", section("Many bots, many clients"))[0]
+    elided = "$argon2id$v=19$m=65536,t=3,p=4$…"
+    assert elided in text
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace(elided, hashed(Secret("another password"))), encoding="utf-8")
+
+    settings = config.load(path)
+    assert [bot.username for bot in settings.bots] == ["pricing-bot", "compliance-bot", "other-bot"]
+    assert [client.name for client in settings.clients] == ["pricing", "desk"]
 
 
 def test_defaults_are_those_of_the_program(prepared_directory: Path, tmp_path: Path) -> None:
