@@ -20,7 +20,7 @@ from symphony_auth_proxy.errors import LoginUnavailable
 from symphony_auth_proxy.model import Endpoint, LoginRequest, Origin
 from symphony_auth_proxy.secret import Secret
 from symphony_auth_proxy.transport import Transport
-from symphony_auth_proxy.unreachable import Trouble, Unreachable
+from symphony_auth_proxy.transport.unreachable import Trouble, Unreachable
 
 type Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

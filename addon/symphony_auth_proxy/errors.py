@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from symphony_auth_proxy.diagnoses import Diagnosis
+
 
 class Reason(StrEnum):
     """Why the proxy answers a request itself. Names are part of the contract."""
@@ -75,8 +77,10 @@ class SymphonyAuthProxyError(Exception):
         retry_after: float | None = None,
         bot: str | None = None,
         user: str | None = None,
+        diagnosis: Diagnosis | None = None,
     ) -> None:
-        """`retry_after`: seconds after which another try makes sense, when known."""
+        """`retry_after`: seconds after which another try makes sense, when known.
+        `diagnosis`: where more is known than the reason tells."""
         super().__init__(message)
         if reason is not None:
             self.reason = reason
@@ -88,6 +92,12 @@ class SymphonyAuthProxyError(Exception):
         self.user = user
         """On whose behalf the bot was asked for."""
         self._hint = hint
+        self._diagnosis = diagnosis
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What is the matter, as near as is known."""
+        return self._diagnosis or Diagnosis(self.reason.value)
 
     def hint(self) -> str:
         """Return what the reader can do about it, or an empty text."""

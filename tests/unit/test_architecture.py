@@ -54,11 +54,10 @@ def test_only_mitm_and_what_runs_it_know_mitmproxy(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=names)
 def test_only_transport_opens_sockets_to_symphony(path: Path) -> None:
-    """The sandbox is Symphony, the demo is a client of the proxy: both are other ends.
-    `unreachable` only explains the transport's exceptions; `admin` only listens."""
+    """The sandbox is Symphony, the demo is a client of the proxy: both are other ends. `admin`
+    only listens."""
     others = (
-        "transport.py",
-        "unreachable.py",
+        "transport/",
         "operations/admin.py",
         "sandbox/",
         "demo.py",

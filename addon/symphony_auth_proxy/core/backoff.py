@@ -114,6 +114,7 @@ def told_again(error: Failure, retry_after: float | None) -> Failure:
         status=error.status,
         hint=error.hint(),
         retry_after=retry_after,
+        diagnosis=error.diagnosis,
     )
 
 

@@ -1,14 +1,8 @@
-"""The one place that opens sockets to Symphony.
+"""Sends requests to Symphony, one connection each.
 
-A login method says what to send, as a `LoginRequest`; this module sends it and brings back a
-`LoginResponse`. Each exchange has a connection, a TLS context and a time limit of its own:
-logins are rare, and what does not live on cannot leak. Redirects are not followed, cookies
-not kept, `*_PROXY` and .netrc not looked at (CVE-2024-47081), larger answers than any login's
-not read.
-
-It speaks through httpcore, the engine under httpx, because of that engine's documented seam
-for the network: there the address really connected to can be checked before a byte is sent.
-httpx itself shows the connection only after the request has gone out.
+Each exchange has a connection, a TLS context and a time limit of its own: logins are rare,
+and what does not live on cannot leak. Redirects are not followed, cookies not kept, `*_PROXY`
+and .netrc not looked at (CVE-2024-47081), larger answers than any login's not read.
 """
 
 from __future__ import annotations
@@ -17,20 +11,26 @@ import asyncio
 import json
 import logging
 import re
-import socket
+import ssl
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import aclosing, suppress
-from ipaddress import ip_address
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing
 
 import httpcore
 
-from symphony_auth_proxy.core.addresses import forbidden_address
-from symphony_auth_proxy.errors import LoginProtocolError, Reason
-from symphony_auth_proxy.model import LoginRequest, LoginResponse, Origin, UpstreamProxy
+from symphony_auth_proxy.errors import LoginError, LoginProtocolError
+from symphony_auth_proxy.model import (
+    Endpoint,
+    LoginRequest,
+    LoginResponse,
+    Origin,
+    UpstreamProxy,
+)
 from symphony_auth_proxy.secret import Secret
-from symphony_auth_proxy.tls import client_context
-from symphony_auth_proxy.unreachable import Attempt, Trouble, Unreachable, explain
+from symphony_auth_proxy.transport.exchange import Exchange
+from symphony_auth_proxy.transport.network import CheckedNetwork, check_literal
+from symphony_auth_proxy.transport.tls import client_context
+from symphony_auth_proxy.transport.unreachable import Attempt, explain
 
 MAXIMUM_BODY = 64 * 1024
 """Bytes. The longest known answer, two JWTs, has about 3,000."""
@@ -67,9 +67,11 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 class Transport:
     """Sends logins. Holds no connections; one instance serves all bots."""
 
-    def __init__(self, trust_bundle: str) -> None:
-        """`trust_bundle`: the PEM of every CA that a host's certificate may come from."""
+    def __init__(self, trust_bundle: str, watch: Callable[[Exchange], None] | None = None) -> None:
+        """`trust_bundle`: the PEM of every CA that a host's certificate may come from.
+        `watch`: is told of every exchange once it has ended, however; must not raise."""
         self._trust_bundle = trust_bundle
+        self._watch = watch
 
     async def send(
         self, request: LoginRequest, *, connect_timeout: float = 5.0, read_timeout: float = 10.0
@@ -80,24 +82,36 @@ class Transport:
         Raises Unreachable (a LoginUnavailable) when no answer comes, LoginProtocolError when
         it is larger than `MAXIMUM_BODY`.
         """
+        begun, network = time.time(), CheckedNetwork()
+        response: LoginResponse | None = None
+        failure: LoginError | None = None
+        try:
+            response = await self._answer(request, network, connect_timeout, read_timeout)
+        except LoginError as error:
+            failure = error
+            raise
+        finally:
+            if self._watch is not None:
+                self._watch(
+                    Exchange(request, begun, time.time(), response, failure, network.connection)
+                )
+        return response
+
+    async def _answer(
+        self,
+        request: LoginRequest,
+        network: CheckedNetwork,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> LoginResponse:
         endpoint = request.endpoint
-        _check_literal(endpoint.origin)
+        check_literal(endpoint.origin)
         context = client_context(self._trust_bundle, request.certificate)
         timeouts = {"connect": connect_timeout, "read": read_timeout, "write": read_timeout}
         message = _message(request, timeouts)
-        network = _CheckedNetwork()
         try:
-            async with (
-                asyncio.timeout(connect_timeout + read_timeout),
-                httpcore.AsyncConnectionPool(
-                    ssl_context=context,
-                    proxy=_proxy(endpoint.proxy),
-                    network_backend=network,
-                ) as pool,
-            ):
-                response = await pool.handle_async_request(message)
-                async with aclosing(response):
-                    return await _received(response, endpoint.origin)
+            async with asyncio.timeout(connect_timeout + read_timeout):
+                return await _sent(message, endpoint, context, network)
         except _NETWORK_ERRORS as error:
             attempt = Attempt(
                 endpoint.origin,
@@ -113,80 +127,15 @@ class Transport:
         raise failure
 
 
-class _CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """The network of one exchange: refuses forbidden addresses, closes what it opened."""
-
-    def __init__(self) -> None:
-        self._backend = httpcore.AnyIOBackend()
-        self._stream: httpcore.AsyncNetworkStream | None = None
-
-    @property
-    def connected(self) -> bool:
-        return self._stream is not None
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 (httpcore's signature)
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        # One address after the other: anyio's race between them leaves coroutines behind
-        # under mitmproxy's eager tasks.
-        failure: Exception = httpcore.ConnectError("the name has no address")
-        for address in await _addresses(host, port, timeout):
-            _check_address(address, Origin(host, port))
-            try:
-                self._stream = await self._backend.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-            else:
-                return self._stream
-        raise failure
-
-    async def aclose(self) -> None:
-        """Close the connection, whatever state it is in: httpcore forgets the one whose TLS
-        handshake is cancelled."""
-        if self._stream is not None:
-            await self._stream.aclose()
-
-
-async def _addresses(
-    host: str,
-    port: int,
-    timeout: float | None,  # noqa: ASYNC109 (httpcore's, handed on)
-) -> list[str]:
-    try:
-        async with asyncio.timeout(timeout):
-            infos = await asyncio.get_running_loop().getaddrinfo(
-                host, port, type=socket.SOCK_STREAM
-            )
-    except TimeoutError as error:
-        raise httpcore.ConnectTimeout(error) from error
-    except OSError as error:
-        raise httpcore.ConnectError(error) from error
-    return list(dict.fromkeys(str(info[4][0]) for info in infos))
-
-
-def _check_literal(origin: Origin) -> None:
-    """Behind a proxy the address connected to is the proxy's; what is known of the host's is
-    checked at least."""
-    with suppress(ValueError):
-        _check_address(str(ip_address(origin.host)), origin)
-
-
-def _check_address(address: str, origin: Origin) -> None:
-    if forbidden_address(address):
-        raise Unreachable(
-            Trouble.ADDRESS_REFUSED,
-            f"{origin} leads to {address}, a link-local or metadata address, where nothing is "
-            "ever sent",
-            hint="check the host in the configuration and what DNS says about it",
-            reason=Reason.ADDRESS_REFUSED,
-        )
+async def _sent(
+    message: httpcore.Request, endpoint: Endpoint, context: ssl.SSLContext, network: CheckedNetwork
+) -> LoginResponse:
+    async with httpcore.AsyncConnectionPool(
+        ssl_context=context, proxy=_proxy(endpoint.proxy), network_backend=network
+    ) as pool:
+        response = await pool.handle_async_request(message)
+        async with aclosing(response):
+            return await _received(response, endpoint.origin)
 
 
 def _proxy(proxy: UpstreamProxy | None) -> httpcore.Proxy | None:

@@ -17,6 +17,7 @@ from enum import StrEnum
 
 import httpcore
 
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import LoginUnavailable, Reason
 from symphony_auth_proxy.model import Origin, UpstreamProxy
 
@@ -54,7 +55,7 @@ class Unreachable(LoginUnavailable):
     def __init__(
         self, trouble: Trouble, message: str, *, hint: str, reason: Reason | None = None
     ) -> None:
-        super().__init__(message, hint=hint, reason=reason)
+        super().__init__(message, hint=hint, reason=reason, diagnosis=Diagnosis(trouble.value))
         self.trouble = trouble
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pki import client_certificate, company_ca
 from symphony_auth_proxy.certificates import certificates_pem
-from symphony_auth_proxy.tls import client_context
+from symphony_auth_proxy.transport.tls import client_context
 
 BUNDLE = certificates_pem([company_ca().certificate]).decode()
 

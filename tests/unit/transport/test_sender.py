@@ -23,12 +23,11 @@ from loopback import (
     transport,
 )
 from pki import client_certificate
-from symphony_auth_proxy import transport as transport_module
 from symphony_auth_proxy.errors import LoginProtocolError, Reason
 from symphony_auth_proxy.model import UpstreamProxy
 from symphony_auth_proxy.secret import Secret
-from symphony_auth_proxy.transport import MAXIMUM_BODY
-from symphony_auth_proxy.unreachable import Trouble, Unreachable
+from symphony_auth_proxy.transport import MAXIMUM_BODY, network
+from symphony_auth_proxy.transport.unreachable import Trouble, Unreachable
 
 # What goes out
 
@@ -277,7 +276,7 @@ def test_the_address_that_a_name_leads_to_is_checked_before_it_is_connected_to(m
     async def record(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         received.append(await reader.read())
 
-    monkeypatch.setattr(transport_module, "forbidden_address", lambda ip: ip == "127.0.0.1")
+    monkeypatch.setattr(network, "forbidden_address", lambda ip: ip == "127.0.0.1")
 
     async def main():
         async with listening(record) as port:

@@ -30,7 +30,7 @@ from loopback import (
 from pki import client_certificate, company_ca
 from symphony_auth_proxy.model import UpstreamProxy
 from symphony_auth_proxy.secret import Secret
-from symphony_auth_proxy.unreachable import Trouble, Unreachable
+from symphony_auth_proxy.transport.unreachable import Trouble, Unreachable
 
 # Certificates of the server
 
