@@ -134,9 +134,16 @@ def _is_address(host: str) -> bool:
 
 def _java_direct(inherited: str) -> list[str]:
     """Return the patterns of the hosts that Java was told to call without a proxy."""
-    options = [option.strip("\"'") for option in _JAVA_OPTION.findall(inherited)]
-    told = [one.removeprefix(_JAVA_DIRECT) for one in options if one.startswith(_JAVA_DIRECT)]
-    return list(filter(None, told[-1].split("|"))) if told else []
+    told = java_option({_JAVA_OPTIONS: inherited}, _JAVA_DIRECT)
+    return list(filter(None, told.split("|"))) if told else []
+
+
+def java_option(inherited: Mapping[str, str], start: str) -> str | None:
+    """Return the rest of the last option of every JVM that starts so, without quotes."""
+    options = _JAVA_OPTION.findall(inherited.get(_JAVA_OPTIONS, ""))
+    plain = [re.sub("[\"']", "", option) for option in options]
+    told = [option.removeprefix(start) for option in plain if option.startswith(start)]
+    return told[-1] if told else None
 
 
 def _java(

@@ -17,9 +17,11 @@ out. No message ever holds a secret's value.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePath
 
 from symphony_auth_proxy.diagnoses import Diagnosis
 
@@ -122,7 +124,14 @@ class ConfigError(SymphonyAuthProxyError):
 
     reason = Reason.CONFIGURATION
 
-    def __init__(self, problems: Sequence[Problem], *, source: str = "") -> None:
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        *,
+        source: str = "",
+        diagnosis: Diagnosis | None = None,
+    ) -> None:
+        """`diagnosis`: where the problems are all of one kind."""
         self.problems = tuple(problems)
         self.source = source
         where = source or "the configuration"
@@ -132,6 +141,7 @@ class ConfigError(SymphonyAuthProxyError):
         super().__init__(
             f"{where} has {count} {noun}:{lines}",
             hint="correct this, then start again",
+            diagnosis=diagnosis,
         )
 
 
@@ -176,3 +186,10 @@ class LoginProtocolError(LoginError):
     """An answer that is not one of a Symphony login: HTML, no token, 404."""
 
     reason = Reason.LOGIN_PROTOCOL
+
+
+def place_of(error: BaseException) -> str:
+    """Where an unforeseen error came from. Not its text, which may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 from cryptography.x509 import Certificate, CertificateSigningRequest
 
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import KeyMaterialError
 from symphony_auth_proxy.secret import Secret
 
@@ -131,8 +132,8 @@ def private_key(file: KeyFile, password: Secret | None) -> RSAPrivateKey:
     if not blocks or blocks[0][0] in _PEM_MISTAKES:
         raise unusable(file, "a private key")
     if len(blocks) > 1:
-        raise KeyMaterialError(
-            f"{file.name} holds {len(blocks)} private keys", hint="leave only the bot's own in it"
+        raise _unfit(
+            f"{file.name} holds {len(blocks)} private keys", "leave only the bot's own in it"
         )
     label, block = blocks[0]
     encrypted = label == "ENCRYPTED PRIVATE KEY" or b"Proc-Type: 4,ENCRYPTED" in block
@@ -140,6 +141,7 @@ def private_key(file: KeyFile, password: Secret | None) -> RSAPrivateKey:
         raise KeyMaterialError(
             f"{file.name} is encrypted and no password is configured",
             hint="configure its password, best as passwordFile",
+            diagnosis=Diagnosis.KEY_PASSWORD,
         )
     try:
         key = _load_pem_key(block, password if encrypted else None)
@@ -154,9 +156,7 @@ def certificates(file: KeyFile) -> list[Certificate]:
     try:
         return [x509.load_pem_x509_certificate(block) for block in blocks]
     except ValueError:
-        raise KeyMaterialError(
-            f"{file.name} holds a damaged certificate", hint=_COPY_AGAIN_HINT
-        ) from None
+        raise _unfit(f"{file.name} holds a damaged certificate", _COPY_AGAIN_HINT) from None
 
 
 def open_p12(file: KeyFile, password: Secret | None) -> tuple[RSAPrivateKey, list[Certificate]]:
@@ -169,9 +169,9 @@ def open_p12(file: KeyFile, password: Secret | None) -> tuple[RSAPrivateKey, lis
     except (ValueError, UnsupportedAlgorithm):
         raise _unopened_p12(file, password) from None
     if key is None:
-        raise KeyMaterialError(
+        raise _unfit(
             f"{file.name} holds no private key",
-            hint="export it again together with its private key, or pack both with "
+            "export it again together with its private key, or pack both with "
             "`symphony-auth-proxy keys p12`",
         )
     return _rsa(file, key), [*([certificate] if certificate else ()), *others]
@@ -187,9 +187,9 @@ def issuer_chain(
     """
     leaf = next((one for one in found if one.public_key() == key.public_key()), None)
     if leaf is None:
-        raise KeyMaterialError(
+        raise _unfit(
             f"the private key does not belong to the certificate in {file.name}",
-            hint="name the key that the certificate request was made with",
+            "name the key that the certificate request was made with",
         )
     chain = [leaf]
     while issuer := next(
@@ -207,9 +207,7 @@ def certificate_request(file: KeyFile) -> CertificateSigningRequest:
     try:
         return x509.load_pem_x509_csr(block[1])
     except ValueError:
-        raise KeyMaterialError(
-            f"{file.name} holds a damaged certificate request", hint=_COPY_AGAIN_HINT
-        ) from None
+        raise _unfit(f"{file.name} holds a damaged certificate request", _COPY_AGAIN_HINT) from None
 
 
 def unusable(file: KeyFile, wanted: str) -> KeyMaterialError:
@@ -217,16 +215,20 @@ def unusable(file: KeyFile, wanted: str) -> KeyMaterialError:
     mistakes = [_PEM_MISTAKES[label] for label, _ in file.pem_blocks() if label in _PEM_MISTAKES]
     formats = [(what, hint) for start, what, hint in _FORMATS if start.match(file.data)]
     what, hint = [*mistakes, *formats][0]
-    return KeyMaterialError(f"{file.name} is not {wanted}, but {what}", hint=hint)
+    return _unfit(f"{file.name} is not {wanted}, but {what}", hint)
+
+
+def _unfit(message: str, hint: str) -> KeyMaterialError:
+    return KeyMaterialError(message, hint=hint, diagnosis=Diagnosis.KEY_FORMAT)
 
 
 def _unopened_key(file: KeyFile, error: Exception, *, encrypted: bool) -> KeyMaterialError:
     if not encrypted:
-        return KeyMaterialError(f"{file.name} holds a damaged key", hint=_COPY_AGAIN_HINT)
+        return _unfit(f"{file.name} holds a damaged key", _COPY_AGAIN_HINT)
     if isinstance(error, UnsupportedAlgorithm) or "unknown cipher" in str(error):
-        return KeyMaterialError(
+        return _unfit(
             f"{file.name} is encrypted in an outdated way that OpenSSL 3 refuses",
-            hint="encrypt it anew with `openssl pkcs8 -topk8 -provider legacy -provider default "
+            "encrypt it anew with `openssl pkcs8 -topk8 -provider legacy -provider default "
             "-in OLD.pem -out NEW.pem`",
         )
     return _wrong_password(file)
@@ -237,12 +239,14 @@ def _unopened_p12(file: KeyFile, password: Secret | None) -> KeyMaterialError:
         return KeyMaterialError(
             f"{file.name} is a PKCS#12 file and no password is configured",
             hint="configure its password, best as certificate.passwordFile",
+            diagnosis=Diagnosis.KEY_PASSWORD,
         )
     if _RC2_40 in file.data:
         return KeyMaterialError(
             f"{file.name} cannot be opened: its password is wrong, or OpenSSL refuses its "
             "outdated encryption (RC2)",
             hint=f"check the password, or {REPACK_HINT}",
+            diagnosis=Diagnosis.KEY_PASSWORD,
         )
     return _wrong_password(file)
 
@@ -252,6 +256,7 @@ def _wrong_password(file: KeyFile) -> KeyMaterialError:
         f"{file.name} does not open with the configured password",
         hint="check the password (letter case, a blank at its end), or whether the file was "
         "damaged on its way",
+        diagnosis=Diagnosis.KEY_PASSWORD,
     )
 
 
@@ -259,9 +264,9 @@ def _rsa(file: KeyFile, key: PrivateKeyTypes) -> RSAPrivateKey:
     if isinstance(key, RSAPrivateKey):
         return key
     kind = type(key).__name__.removesuffix("PrivateKey")
-    raise KeyMaterialError(
+    raise _unfit(
         f"{file.name} holds a key of the kind {kind}, not RSA",
-        hint=f"Symphony accepts RSA only: {NEW_KEY_HINT}",
+        f"Symphony accepts RSA only: {NEW_KEY_HINT}",
     )
 
 

@@ -23,6 +23,7 @@ from cryptography.x509 import Certificate
 
 from symphony_auth_proxy import key_formats
 from symphony_auth_proxy.certificates import SYMPHONY_KEY_BITS, common_name
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import KeyMaterialError
 from symphony_auth_proxy.key_formats import KeyFile
 from symphony_auth_proxy.secret import Secret
@@ -133,6 +134,7 @@ class CertificateFile:
                 f"{file.name} holds a private key, but no certificate",
                 hint="append the certificate to the file; to log in with the key alone, "
                 "configure it under `privateKey`",
+                diagnosis=Diagnosis.KEY_FORMAT,
             )
         if self.key_path is not None:
             key_file = read_file(self.key_path)
@@ -142,6 +144,7 @@ class CertificateFile:
                 f"{file.name} holds a certificate, but not its private key",
                 hint="append the key to the file, configure the key's path too, or pack both "
                 "with `symphony-auth-proxy keys p12`",
+                diagnosis=Diagnosis.KEY_FORMAT,
             )
         return file, key_formats.private_key(file, self.password), found
 
@@ -171,9 +174,14 @@ def read_file(path: Path) -> KeyFile:
             f"{path} cannot be read: {_READ_ERRORS.get(error.errno or 0, error.strerror)}",
             hint="check the path (a relative one starts at the configuration file's directory) "
             "and the permissions of the user that runs the proxy",
+            diagnosis=_READ_DIAGNOSES.get(error.errno or 0, Diagnosis.KEY_FILE),
         ) from None
     if len(data) > _MAXIMUM_SIZE:
-        raise KeyMaterialError(f"{path} is too large for a key", hint="check the path")
+        raise KeyMaterialError(
+            f"{path} is too large for a key",
+            hint="check the path",
+            diagnosis=Diagnosis.KEY_FILE,
+        )
     return KeyFile(str(path), data, os.name == "posix" and bool(mode & stat.S_IROTH))
 
 
@@ -181,6 +189,10 @@ _READ_ERRORS = {
     errno.ENOENT: "there is no such file",
     errno.EISDIR: "it is a directory",
     errno.EACCES: "this user may not read it",
+}
+_READ_DIAGNOSES = {
+    errno.EACCES: Diagnosis.KEY_PERMISSIONS,
+    errno.EPERM: Diagnosis.KEY_PERMISSIONS,
 }
 
 
@@ -195,6 +207,7 @@ def _strength_warnings(file: KeyFile, key: RSAPrivateKey) -> Iterator[str]:
         raise KeyMaterialError(
             f"{file.name} holds a key of {key.key_size} bits, which is too short to be safe",
             hint=f"{key_formats.NEW_KEY_HINT} ({SYMPHONY_KEY_BITS} bits)",
+            diagnosis=Diagnosis.KEY_LENGTH,
         )
     if key.key_size < SYMPHONY_KEY_BITS:
         yield (
@@ -214,11 +227,13 @@ def _expiry_warnings(file: KeyFile, leaf: Certificate, now: datetime) -> Iterato
         raise KeyMaterialError(
             f"the certificate in {file.name} is not valid before {starts:%Y-%m-%d %H:%M} UTC",
             hint="check the clock of this machine; otherwise wait, or ask for a new certificate",
+            diagnosis=Diagnosis.BOT_CERTIFICATE_NOT_YET_VALID,
         )
     if now > ends:
         raise KeyMaterialError(
             f"the certificate in {file.name} expired on {ends:%Y-%m-%d %H:%M} UTC",
             hint="have a new one signed: `symphony-auth-proxy keys csr` makes the request",
+            diagnosis=Diagnosis.BOT_CERTIFICATE_EXPIRED,
         )
     if ends - now < EXPIRY_WARNING:
         yield (
@@ -237,6 +252,7 @@ def _check_name(file: KeyFile, leaf: Certificate, username: str) -> None:
         f"the certificate in {file.name} is for CN={name!r}, but the bot's username is "
         f"{username!r}{difference}",
         hint="correct the username, or have a certificate signed whose CN is the username",
+        diagnosis=Diagnosis.BOT_CERTIFICATE_NAME,
     )
 
 

@@ -30,6 +30,11 @@ class TokenKind(StrEnum):
     SESSION = "session"
     KEY_MANAGER = "key_manager"
 
+    @property
+    def login(self) -> str:
+        """What a login for it is called, as in `key manager login`."""
+        return f"{self.value.replace('_', ' ')} login"
+
 
 class ClientTokens(StrEnum):
     """What happens to a request that brings a real token of its own."""
@@ -120,6 +125,8 @@ class LoginRequest:
     headers: tuple[tuple[str, Secret], ...] = ()
     certificate: ClientCertificate | None = None
     """Shown in the TLS handshake when set."""
+    purpose: str = "login"
+    """What for, as people call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,17 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Web:
+    """The inspection UI, when it is asked for."""
+
+    listen: Origin = Origin("127.0.0.1", 8081)
+    password: Password | None = None
+    """None: whoever has the URL that is printed, which loopback only allows."""
+    flows: int = 5_000
+    """How many it keeps; then the oldest go. The UI in the terminal keeps as many."""
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """One token in hand. Instants are monotonic seconds."""
 
@@ -249,6 +267,7 @@ class Settings:
     """Whether login calls of these bots are answered here, with placeholders."""
     admin_listen: Origin | None = None
     """Where health, readiness and metrics are served; None: nowhere."""
+    web: Web = field(default_factory=Web)
     client_tokens: ClientTokens = ClientTokens.KEEP
     other_hosts: OtherHosts = OtherHosts.PASSTHROUGH
     token_lifetime: float | None = None

@@ -1,10 +1,12 @@
-"""What happens, told in a closed vocabulary: audit lines and counters.
+"""What happens, told in a closed vocabulary: audit lines, counters, and the latest news.
 
 Everything that the proxy does with a token leaves one audit record: an event and facts out
 of two closed sets, on one line of the logger `symphony_auth_proxy.audit`. A secret cannot
 get into one (it is refused by its type), and nothing that a client or a server sent can
 break a line or colour a terminal. Records at WARNING are the worst there is: mitmproxy ends
 itself over an ERROR that is logged while it starts.
+
+The last few logins, and the last refusal of each kind, are kept for whoever asks how it goes.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ from __future__ import annotations
 import json
 import logging
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypedDict, Unpack
+
+from symphony_auth_proxy.clock import Clock, SystemClock
+from symphony_auth_proxy.core.spans import LONGEST_TEXT, harmless
 
 
 class Event(StrEnum):
@@ -59,6 +64,8 @@ class Facts(Whose, total=False):
     kind: str
     component: str
     reason: str
+    diagnosis: str
+    """What is the matter, out of `diagnoses.Diagnosis`."""
     result: str
     generation: int
     fingerprint: str
@@ -93,8 +100,10 @@ _LEVELS: Final = {
     Event.REFUSED: logging.WARNING,
 }
 
-_LONGEST_VALUE: Final = 512
-"""Characters: a path of 64 kB is nobody's friend in a log."""
+_GOOD_NEWS: Final = {Event.LOGIN_SUCCEEDED}
+_BAD_NEWS: Final = {Event.LOGIN_FAILED, Event.TOKEN_MARKED_BAD, Event.KEY_RELOAD_FAILED}
+NEWS_KEPT: Final = 20
+"""Of the good and of the bad each: the start of fifty bots does not drown what failed."""
 
 _log = logging.getLogger("symphony_auth_proxy.audit")
 
@@ -113,10 +122,26 @@ class Durations:
         self.total += seconds
 
 
-class Telemetry:
-    """Writes the audit records of one proxy and counts them."""
+@dataclass(frozen=True, slots=True)
+class News:
+    """A record as it is remembered."""
 
-    def __init__(self) -> None:
+    at: float
+    """Wall clock, seconds since the epoch."""
+    event: Event
+    facts: Mapping[str, Fact]
+    """Texts are harmless to show."""
+
+
+class Telemetry:
+    """Writes the audit records of one proxy, counts them, and remembers the last ones."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        """`clock`: says when something happened."""
+        self._clock = clock or SystemClock()
+        self._good: deque[News] = deque(maxlen=NEWS_KEPT)
+        self._bad: deque[News] = deque(maxlen=NEWS_KEPT)
+        self._refusals: dict[Fact, News] = {}
         self.request_level = logging.DEBUG
         """Of the records that there is one of for each request: for whoever turns debugging on,
         unless clients are told apart and it must be provable who used what."""
@@ -140,9 +165,33 @@ class Telemetry:
         self._counts[event, labels] += 1
         if event is Event.LOGIN_SUCCEEDED and "seconds" in told:
             self._logins.setdefault(labels, Durations()).add(float(told["seconds"]))
+        self._remember(event, told)
         level = self.request_level if event in _EACH_REQUEST else _LEVELS.get(event, logging.INFO)
         if _log.isEnabledFor(level):
             _log.log(level, "%s", _line(event, told))
+
+    def _remember(self, event: Event, told: Mapping[str, Fact]) -> None:
+        if event in _GOOD_NEWS:
+            self._good.append(self._news(event, told))
+        elif event in _BAD_NEWS:
+            self._bad.append(self._news(event, told))
+        elif event is Event.REFUSED and "reason" in told:
+            self._refusals[told["reason"]] = self._news(event, told)
+
+    def _news(self, event: Event, told: Mapping[str, Fact]) -> News:
+        facts = {
+            name: harmless(value) if isinstance(value, str) else value
+            for name, value in told.items()
+        }
+        return News(self._clock.wall(), event, facts)
+
+    def logins(self) -> list[News]:
+        """The last logins, and what went wrong with tokens and keys, the newest first."""
+        return _newest_first((*self._good, *self._bad))
+
+    def refusals(self) -> list[News]:
+        """The last refusal for each reason, the newest first."""
+        return _newest_first(self._refusals.values())
 
     def count(self, event: Event, **labels: Unpack[Facts]) -> int:
         """How often `event` happened with these labels; those left out may be anything."""
@@ -164,6 +213,10 @@ class Telemetry:
             yield dict(labels), durations
 
 
+def _newest_first(news: Iterable[News]) -> list[News]:
+    return sorted(news, key=lambda one: one.at)[::-1]
+
+
 def _line(event: Event, facts: dict[str, Fact]) -> str:
     return " ".join([f"event={event}", *(f"{name}={_tame(v)}" for name, v in facts.items())])
 
@@ -173,8 +226,8 @@ def _tame(value: Fact) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
-    if len(text) > _LONGEST_VALUE:
-        text = text[:_LONGEST_VALUE] + "…"
+    if len(text) > LONGEST_TEXT:
+        text = text[:LONGEST_TEXT] + "…"
     if text and all("!" <= c <= "~" and c not in '"\\=' for c in text):
         return text
     # JSON escapes line ends, control characters and everything beyond ASCII but DEL.

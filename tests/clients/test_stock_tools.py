@@ -173,11 +173,13 @@ def test_what_mitmproxy_shows_on_a_terminal_and_saves_holds_no_secret(
     sandbox: Sandbox, issued: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     dump = tmp_path / "dump"
-    with stock_tool("mitmproxy", sandbox, "-w", str(dump)) as mitmproxy:
+    calls_first = ("--set", "view_order=method")  # the proxy's own logins are POST requests
+    with stock_tool("mitmproxy", sandbox, "-w", str(dump), *calls_first) as mitmproxy:
         with client_of(mitmproxy) as client:
             assert client.get(sandbox.url(Component.POD) + INFO).status_code == 200
         mitmproxy.child.seen("sessioninfo")
-        mitmproxy.child.press("\r")  # opens the flow
+        mitmproxy.child.seen("authenticate")
+        mitmproxy.child.press("g\r")  # opens the first flow
         mitmproxy.child.seen("sealed pricing-bot #")
         traffic(sandbox, mitmproxy)
         assert mitmproxy.child.terminate() == 0

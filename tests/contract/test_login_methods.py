@@ -15,6 +15,7 @@ from pki import client_certificate, rsa_key
 from support.clock import NOON
 from support.scripted_pod import ON_PREMISES, KeyInHand
 from symphony_auth_proxy.auth import LOGIN_METHODS, OnBehalfOfLogin
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import (
     KeyMaterialError,
     LoginError,
@@ -310,6 +311,66 @@ def test_the_clock_is_not_blamed_without_reason(method: str, date: str) -> None:
     error = outcome(method, TokenKind.SESSION, 401, date=date)
     assert isinstance(error, LoginRejected)
     assert error.reason is Reason.LOGIN_REJECTED
+
+
+JSON, PAGE, NOTHING = b'{"code": 0}', b"<html>", b""
+KEY_REFUSED, CERTIFICATE_REFUSED = Diagnosis.KEY_NOT_ACCEPTED, Diagnosis.CERTIFICATE_NOT_ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "body", "diagnosis"),
+    [
+        ("privateKey", 401, JSON, KEY_REFUSED),
+        ("privateKey", 401, NOTHING, KEY_REFUSED),
+        ("certificate", 401, JSON, CERTIFICATE_REFUSED),
+        ("onBehalfOf", 401, JSON, Diagnosis.USER_NOT_ACCEPTED),
+        ("onBehalfOf", 403, JSON, Diagnosis.USER_NOT_ACCEPTED),
+        ("onBehalfOf", 404, JSON, Diagnosis.USER_NOT_ACCEPTED),
+        *[(method, 403, JSON, Diagnosis.ACCOUNT_NOT_ALLOWED) for method in LOGIN_METHODS],
+        *[(method, 400, JSON, Diagnosis.LOGIN_REJECTED) for method in LOGIN_METHODS],
+        *[(method, 401, PAGE, Diagnosis.GATEWAY_REFUSED) for method in METHODS],
+        *[(method, 403, PAGE, Diagnosis.GATEWAY_REFUSED) for method in METHODS],
+        *[(method, 503, JSON, Diagnosis.LOGIN_UNAVAILABLE) for method in METHODS],
+        *[(method, 503, PAGE, Diagnosis.GATEWAY_UNAVAILABLE) for method in METHODS],
+        ("privateKey", 404, PAGE, Diagnosis.NOT_SYMPHONY),
+        ("privateKey", 200, PAGE, Diagnosis.NOT_SYMPHONY),
+        ("certificate", 404, PAGE, Diagnosis.WRONG_PORT),
+        ("certificate", 200, PAGE, Diagnosis.WRONG_PORT),
+        *[(method, 200, JSON, Diagnosis.LOGIN_PROTOCOL) for method in METHODS],
+    ],
+)
+def test_what_is_the_matter_with_a_session_login_has_a_name(
+    method: str, status: int, body: bytes, diagnosis: Diagnosis
+) -> None:
+    error = outcome(method, TokenKind.SESSION, status, body=body)
+    assert isinstance(error, LoginError)
+    assert error.diagnosis is diagnosis
+
+
+@pytest.mark.parametrize("method", LOGIN_METHODS)
+@pytest.mark.parametrize("body", [JSON, PAGE, NOTHING])
+def test_a_key_manager_that_is_down_has_a_name(method: str, body: bytes) -> None:
+    error = outcome(method, TokenKind.KEY_MANAGER, 503, body=body)
+    assert isinstance(error, LoginError)
+    assert error.diagnosis is Diagnosis.KEY_MANAGER_UNAVAILABLE
+
+
+@pytest.mark.parametrize("method", LOGIN_METHODS)
+def test_a_key_manager_that_is_not_registered_has_a_name(method: str) -> None:
+    document = {"message": "The KeyManager is not registered in the pod"}
+    error = outcome(method, TokenKind.KEY_MANAGER, 403, document)
+    assert isinstance(error, LoginError)
+    assert error.diagnosis is Diagnosis.KEY_MANAGER_NOT_REGISTERED
+
+
+def test_an_app_that_is_refused_has_a_name() -> None:
+    login = METHODS["onBehalfOf"](USERNAME, KeyInHand(MATERIAL)).login(
+        TokenKind.SESSION, ON_PREMISES, MATERIAL, NOON
+    )
+    next(login)
+    with pytest.raises(LoginRejected) as refused:
+        login.send(LoginResponse(401, {}, JSON, received=NOON))
+    assert refused.value.diagnosis is Diagnosis.APP_NOT_ACCEPTED
 
 
 def test_a_message_from_the_server_is_quoted_harmlessly() -> None:

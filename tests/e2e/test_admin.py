@@ -56,6 +56,7 @@ async def get(admin: Admin, path: str, method: str = "GET", **headers: str) -> H
         ("/readyz", 200),
         ("/metrics", 200),
         ("/", 404),
+        ("/status.css", 404),
         ("/status.json", 404),
         ("/ca.pem", 404),
         ("/healthz/", 404),

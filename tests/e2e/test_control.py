@@ -88,13 +88,37 @@ def test_status_shows_people_what_runs(proxy: Running, sandbox: Sandbox) -> None
     assert re.search(r"proxy +\S+, ready\n", shown.stdout)
     for bot in ("pricing-bot", "compliance-bot"):
         assert bot in shown.stdout
-    session = r"session token +fresh, #[0-9a-f]{4} gen 1, 0:0\d:\d\d old, expires in 0:5\d:\d\d"
+    session = r"session token +fresh, #[0-9a-f]{4} gen 1, \d+ s old, expires in \d+ min, renewed"
     assert re.search(session, shown.stdout)
+    assert re.search(r" UTC +\d+ s ago +pricing-bot, session token: logged in, #", shown.stdout)
     assert not any(
         value in shown.stdout
         for received in sandbox.requests
         for value in received.values("sessionToken")
     )
+
+
+def test_who_watches_sees_it_change_and_go_and_leaves_with_ctrl_c(
+    proxy: Running, sandbox: Sandbox
+) -> None:
+    proxy.child.seen("event=login_succeeded bot=compliance-bot kind=key_manager")
+    watch = (PROGRAM, "status", "--watch", "--config", str(proxy.config))
+    with running(*watch, env=proxy.env, terminal=True) as screen:
+        screen.seen("gen 1")
+        assert proxy.ask("flush", "--bot", "pricing-bot").returncode == 0
+        screen.seen("not logged in")
+        assert proxy.child.terminate() == 0
+        screen.seen("no proxy runs with .* waiting for it")
+        screen.signal(signal.SIGINT)
+        assert screen.exit_code() == 0
+        assert "Traceback" not in screen.output
+
+
+def test_without_a_proxy_there_is_nothing_to_watch(sandbox: Sandbox, env: dict[str, str]) -> None:
+    watch = (PROGRAM, "status", "--watch", "--config", str(sandbox.config))
+    with running(*watch, env=env, terminal=True) as screen:
+        assert screen.exit_code() == 1
+        assert "no proxy runs" in screen.output
 
 
 def test_only_its_owner_can_ask(proxy: Running) -> None:

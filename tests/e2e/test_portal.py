@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -19,11 +20,13 @@ from support.clients import basic, client_of, trust_of
 from support.proxy import Proxy, running_proxy
 from symphony_auth_proxy.model import Component
 from symphony_auth_proxy.operations.pages import HEADERS
+from symphony_auth_proxy.operations.status_page import POLICY
 from symphony_auth_proxy.sandbox import Sandbox
 from symphony_auth_proxy.sandbox.faults import FaultKind
 
 PORTAL = "http://symphony.proxy"
-PAGES = ("/", "/healthz", "/readyz", "/metrics", "/status.json", "/ca.pem", "/ca.p12")
+FILES = ("/status.css", "/status.js", "/icon.svg")
+PAGES = ("/", "/healthz", "/readyz", "/metrics", "/status.json", "/ca.pem", "/ca.p12", *FILES)
 ECHO = "/agent/v1/util/echo"
 
 
@@ -55,7 +58,8 @@ def test_each_page_is_there_and_nobody_may_keep_frame_or_script_it(
     answer = client.get(PORTAL + path)
 
     assert answer.status_code == 200
-    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    expected = HEADERS | ({"Content-Security-Policy": POLICY} if path == "/" else {})
+    assert {name: answer.headers[name] for name in HEADERS} == expected
     assert "no-store" in answer.headers["Cache-Control"]
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert not [name for name in answer.headers if name.startswith("access-control-")]
@@ -76,7 +80,69 @@ def test_head_tells_what_get_would_send(client: httpx.Client, sandbox: Sandbox, 
 def test_the_index_links_the_pages(client: httpx.Client) -> None:
     answer = client.get(f"{PORTAL}/")
 
-    assert set(re.findall(r'href="([^"]+)"', answer.text)) == set(PAGES) - {"/"}
+    links = set(re.findall(r'(?:href|src)="(/[^"?]*)', answer.text)) - {"/"}
+    assert links == set(PAGES) - {"/"}
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_the_index_tells_people_how_it_goes(client: httpx.Client, sandbox: Sandbox) -> None:
+    ready(client, sandbox)
+    client.post(sandbox.url(Component.AGENT) + ECHO, json={"message": "hello"})
+    told = client.get(f"{PORTAL}/status.json").json()
+
+    page = client.get(f"{PORTAL}/").text
+
+    assert '<span class="mark good">ready</span>' in page
+    for bot in told["bots"]:
+        session = bot["session"]
+        assert bot["bot"] in page
+        assert f"#{session['fingerprint']} gen {session['generation']}" in page
+    assert "agent 1" in page
+    assert len(re.findall('<span class="mark good">logged in</span>', page)) >= 4
+
+
+def test_the_index_tells_how_to_use_the_proxy_as_it_was_reached(
+    client: httpx.Client, proxy: Proxy
+) -> None:
+    fingerprint = x509.load_pem_x509_certificate(proxy.ca.read_bytes()).fingerprint(SHA256())
+
+    page = client.get(f"{PORTAL}/").text
+    other = client.get(f"{PORTAL}/?bot=compliance-bot").text
+    nobody = client.get(f"{PORTAL}/?bot=%22%3E%3Cscript%3E").text
+
+    assert f"curl --proxy http://127.0.0.1:{proxy.port} -o proxy-ca.pem {PORTAL}/ca.pem" in page
+    assert fingerprint.hex(":").upper() in page
+    assert "Symphony-Bot" not in page
+    assert "Symphony-Bot: compliance-bot" in other
+    assert "these lines are for <strong>pricing-bot</strong>" in nobody
+    assert nobody.count("<script") == 1
+
+
+def test_last_logins_and_refusals_are_told_with_their_time(
+    client_for: Callable[[], httpx.Client], sandbox: Sandbox
+) -> None:
+    sandbox.fail(Component.POD, status=401, path="/login/pubkey/authenticate")
+    client = client_for()
+    ready(client, sandbox)
+    client.get(f"{sandbox.url(Component.POD)}/pod/x", headers={"Symphony-Bot": "nobody"})
+
+    told = client.get(f"{PORTAL}/status.json").json()
+
+    [failed] = [one for one in told["logins"] if one["result"] == "failed"]
+    assert (failed["event"], failed["bot"], failed["kind"]) == (
+        "login_failed",
+        "pricing-bot",
+        "session",
+    )
+    assert failed["reason"] == "login_rejected"
+    now = told["since"] + told["uptime"]
+    assert all(now - 60 < one["at"] <= now for one in (*told["logins"], *told["refusals"]))
+    [refusal] = told["refusals"]
+    assert (refusal["reason"], refusal["count"]) == ("unknown_bot", 1)
+    page = client.get(f"{PORTAL}/").text
+    assert "ready, but 1 bot cannot log in" in page
+    assert "unknown_bot" in page
+    assert "What to do:" in page
 
 
 def test_what_is_no_page_and_what_is_no_reading_is_refused_in_json(client: httpx.Client) -> None:
@@ -303,6 +369,15 @@ def test_where_clients_are_known_all_but_two_pages_want_a_password(
     assert status() == (200 if path in {"/healthz", "/ca.pem"} else 407)
     wrong = status(f"Proxy-Authorization: {basic('pricing:wrong')}")
     assert wrong == (200 if path in {"/healthz", "/ca.pem"} else 407)
+
+
+def test_a_client_is_told_its_own_name_and_no_password(guarded: Proxy) -> None:
+    with client_of(guarded, credentials=("pricing", PASSWORD)) as client:
+        page = client.get(f"{PORTAL}/").text
+
+    assert "as the client <strong>pricing</strong>" in page
+    assert "--proxy-user pricing" in page
+    assert PASSWORD not in page
 
 
 def test_no_spelling_of_a_path_gets_around_the_password(guarded: Proxy) -> None:

@@ -55,6 +55,7 @@ def _forms(secret: str) -> Iterator[tuple[str, bytes]]:
         as_json = json.dumps(part)[1:-1]
         for escaped in (as_json, as_json.replace("/", "\\/")):
             yield f"{name}, JSON-escaped", escaped.encode()
+        yield f"{name}, hexadecimal", part.encode().hex().encode()
         for encoded in _in_base64(part.encode()):
             yield f"{name}, base64", encoded
             yield f"{name}, base64", encoded.translate(bytes.maketrans(b"+/", b"-_"))

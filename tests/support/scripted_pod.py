@@ -10,8 +10,8 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -101,6 +101,13 @@ class ScriptedPod:
         """Tokens, and at which host each was asked for."""
         self._at_once: Counter[tuple[str, str]] = Counter()
         self._held: dict[Step, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def exchange(
+        self, request: LoginRequest, account: str = ""
+    ) -> AsyncIterator[LoginResponse]:
+        del account
+        yield await self.send(request)
 
     async def send(self, request: LoginRequest) -> LoginResponse:
         self.requests.append(request)

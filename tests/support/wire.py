@@ -128,7 +128,12 @@ def connect_proxy(credentials: str | None = None) -> Iterator[ConnectProxy]:
                 return
             state.targets.add(target)
             host, _, port = target.rpartition(":")
-            upstream_reader, upstream = await asyncio.open_connection(host, int(port))
+            try:
+                upstream_reader, upstream = await asyncio.open_connection(host, int(port))
+            except OSError:
+                writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+                writer.close()
+                return
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await asyncio.gather(pump(reader, upstream), pump(upstream_reader, writer))
 

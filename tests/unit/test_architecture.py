@@ -35,8 +35,8 @@ def names(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize("path", modules("core", "auth"), ids=names)
-def test_core_and_auth_do_no_io_and_have_no_clock(path: Path) -> None:
+@pytest.mark.parametrize("path", modules("core", "auth", "inspection"), ids=names)
+def test_core_auth_and_inspection_do_no_io_and_have_no_clock(path: Path) -> None:
     roots = {name.partition(".")[0] for name in imports(path)}
     assert not roots & (IO | CLOCKS | {"mitmproxy"})
 

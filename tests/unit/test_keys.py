@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from symphony_auth_proxy.certificates import (
     public_key_pem,
     sign_csr,
 )
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import KeyMaterialError, Reason
 from symphony_auth_proxy.keys import CertificateFile, PrivateKeyFile
 from symphony_auth_proxy.secret import Secret
@@ -484,3 +486,70 @@ def test_a_pkcs12_file_and_a_key_of_its_own_exclude_each_other(tmp_path):
         password=PASSWORD,
     )
     assert "brings its own key" in refused(source)
+
+
+# What is the matter, by its name
+
+
+def diagnosed(source: PrivateKeyFile | CertificateFile) -> Diagnosis:
+    with pytest.raises(KeyMaterialError) as caught:
+        source.load()
+    return caught.value.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("data", "diagnosis"),
+    [
+        (private_key_pem(rsa_key(1024)), Diagnosis.KEY_LENGTH),
+        (private_key_pem(rsa_key(), PASSWORD), Diagnosis.KEY_PASSWORD),
+        (public_key_pem(rsa_key()), Diagnosis.KEY_FORMAT),
+        (_elliptic(PrivateFormat.PKCS8), Diagnosis.KEY_FORMAT),
+        (private_key_pem(rsa_key()) * 2, Diagnosis.KEY_FORMAT),
+        (private_key_pem(rsa_key())[:500], Diagnosis.KEY_FORMAT),
+        (private_key_pem(rsa_key()).replace(b"M", b"N"), Diagnosis.KEY_FORMAT),
+        (b"x" * 2_000_000, Diagnosis.KEY_FILE),
+    ],
+)
+def test_trouble_with_a_private_key_has_a_name(saved, data, diagnosis):
+    assert diagnosed(PrivateKeyFile(path=saved(data))) is diagnosis
+
+
+@pytest.mark.parametrize(
+    ("data", "password", "diagnosis"),
+    [
+        (P12, WRONG, Diagnosis.KEY_PASSWORD),
+        (P12, None, Diagnosis.KEY_PASSWORD),
+        (LEAF, None, Diagnosis.KEY_FORMAT),
+        (KEY, None, Diagnosis.KEY_FORMAT),
+        (LEAF + private_key_pem(rsa_key(number=1)), None, Diagnosis.KEY_FORMAT),
+        (b"\xfe\xed\xfe\xed\0\0\0\2", None, Diagnosis.KEY_FORMAT),
+    ],
+)
+def test_trouble_with_a_certificate_has_a_name(saved, data, password, diagnosis):
+    source = CertificateFile("Pricing-Bot", path=saved(data), password=password)
+    assert diagnosed(source) is diagnosis
+
+
+def test_trouble_with_what_a_certificate_says_has_a_name(tmp_path):
+    named = save(tmp_path / "named.pem", LEAF + KEY)
+    future, past = timedelta(hours=1), timedelta(days=-10)
+    assert diagnosed(CertificateFile("other", path=named)) is Diagnosis.BOT_CERTIFICATE_NAME
+    assert diagnosed(_dated(tmp_path, past, days=9)) is Diagnosis.BOT_CERTIFICATE_EXPIRED
+    assert diagnosed(_dated(tmp_path, future, days=9)) is Diagnosis.BOT_CERTIFICATE_NOT_YET_VALID
+
+
+@pytest.mark.parametrize(
+    ("error", "diagnosis"),
+    [
+        (PermissionError(errno.EACCES, "denied"), Diagnosis.KEY_PERMISSIONS),
+        (FileNotFoundError(errno.ENOENT, "none"), Diagnosis.KEY_FILE),
+        (OSError(errno.EIO, "broken"), Diagnosis.KEY_FILE),
+    ],
+)
+def test_trouble_with_the_file_itself_has_a_name(saved, monkeypatch, error, diagnosis):
+    def refuse(*_: object) -> None:
+        raise error
+
+    source = PrivateKeyFile(path=saved(KEY))
+    monkeypatch.setattr(Path, "open", refuse)
+    assert diagnosed(source) is diagnosis

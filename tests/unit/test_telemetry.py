@@ -7,9 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.clock import NOON, TurnedClock
 from symphony_auth_proxy.model import TokenKind
 from symphony_auth_proxy.secret import Secret
-from symphony_auth_proxy.telemetry import Event, Telemetry
+from symphony_auth_proxy.telemetry import NEWS_KEPT, Event, Telemetry
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    return TurnedClock()
 
 
 @pytest.fixture
@@ -96,3 +102,65 @@ def test_what_happens_at_each_request_is_for_debugging(
     lines.set_level(logging.INFO, logger="symphony_auth_proxy.audit")
     Telemetry().record(event)
     assert not lines.records
+
+
+def test_the_last_logins_are_remembered_with_their_time(clock: TurnedClock) -> None:
+    telemetry = Telemetry(clock)
+    telemetry.record(Event.LOGIN_SUCCEEDED, bot="one", seconds=0.2)
+    clock.step_wall(60)
+    telemetry.record(Event.TOKEN_MARKED_BAD, bot="one", generation=1)
+    telemetry.record(Event.INJECTED, bot="one", component="pod")
+
+    assert [(news.at, news.event) for news in telemetry.logins()] == [
+        (NOON + 60, Event.TOKEN_MARKED_BAD),
+        (NOON, Event.LOGIN_SUCCEEDED),
+    ]
+    assert telemetry.logins()[0].facts == {"bot": "one", "generation": 1}
+
+
+def test_what_is_remembered_is_bounded_and_good_news_do_not_drown_the_bad(
+    clock: TurnedClock,
+) -> None:
+    telemetry = Telemetry(clock)
+    telemetry.record(Event.KEY_RELOAD_FAILED, bot="one", error="no key in it")
+    for number in range(1000):
+        clock.step_wall(1)
+        telemetry.record(Event.LOGIN_SUCCEEDED, bot=f"bot-{number}")
+        telemetry.record(Event.REFUSED, reason="cross_site", host=f"host-{number}")
+
+    logins = telemetry.logins()
+
+    assert len(logins) == NEWS_KEPT + 1
+    assert logins[0].facts["bot"] == "bot-999"
+    assert logins[-1].event is Event.KEY_RELOAD_FAILED
+    [refusal] = telemetry.refusals()
+    assert refusal.facts["host"] == "host-999"
+
+
+def test_the_last_refusal_of_each_reason_is_remembered(clock: TurnedClock) -> None:
+    telemetry = Telemetry(clock)
+    for reason in ("cross_site", "unknown_bot", "cross_site"):
+        clock.step_wall(1)
+        telemetry.record(Event.REFUSED, reason=reason)
+
+    reasons = [(news.facts["reason"], news.at - NOON) for news in telemetry.refusals()]
+    assert reasons == [("cross_site", 3), ("unknown_bot", 2)]
+
+
+@given(st.text())
+def test_texts_that_are_remembered_do_nothing_to_a_screen(value: str) -> None:
+    telemetry = Telemetry()
+    telemetry.record(Event.REFUSED, reason="host_refused", host=value)
+    telemetry.record(Event.LOGIN_FAILED, bot="one", error=value)
+
+    for news in (*telemetry.refusals(), *telemetry.logins()):
+        texts = [fact for fact in news.facts.values() if isinstance(fact, str)]
+        assert all(text.isprintable() for text in texts)
+
+
+def test_a_secret_is_not_remembered_either() -> None:
+    telemetry = Telemetry()
+    secret: Any = Secret("canary")
+    with pytest.raises(TypeError):
+        telemetry.record(Event.LOGIN_FAILED, bot="one", error=secret)
+    assert telemetry.logins() == []

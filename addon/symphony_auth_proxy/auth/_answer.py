@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from symphony_auth_proxy.core.claims import claims_of
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import (
     LoginError,
     LoginProtocolError,
@@ -44,25 +46,33 @@ _NOT_REGISTERED = re.compile(r"not\s+registered\s+in\s+(?:the\s+)?pod", re.IGNOR
 (symphony-bdk-java#678): passing trouble, whatever the status."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a 401 or 403 means, and the way out."""
+
+    diagnosis: Diagnosis
+    hint: str
+
+
 def granted_token(
     kind: TokenKind,
     request: LoginRequest,
     response: LoginResponse,
     *,
-    refusal_hint: str | None = None,
+    refusal: Refusal | None = None,
     not_found_refuses: bool = False,
 ) -> GrantedToken:
     """Read the token out of a login's answer.
 
-    `refusal_hint`: the way out of a refusal, where it is not that of a bot's own login.
+    `refusal`: what one means, where it is not that of a bot's own login.
     `not_found_refuses`: a 404 in Symphony's words speaks of the user, not of the address.
     Raises LoginRejected, LoginUnavailable or LoginProtocolError.
     """
     document = _document(response)
     if response.status != 200:
         if response.status == 404 and not_found_refuses and document is not None:
-            raise _rejected(request, response, document, refusal_hint)
-        raise _refusal(kind, request, response, document, refusal_hint)
+            raise _rejected(request, response, document, refusal)
+        raise _refused(kind, request, response, document, refusal)
     if document is None:
         raise _wrong_endpoint(request, response)
     text = document.get("token")
@@ -88,12 +98,12 @@ def granted_token(
     )
 
 
-def _refusal(
+def _refused(
     kind: TokenKind,
     request: LoginRequest,
     response: LoginResponse,
     document: dict[str, Any] | None,
-    refusal_hint: str | None,
+    refusal: Refusal | None,
 ) -> LoginError:
     status, where = response.status, _address(request)
     said = _quotation(document)
@@ -102,12 +112,14 @@ def _refusal(
             f"the login at {where} is unavailable (status {status}{said})",
             hint="nothing to do if it passes: the login is tried again by itself",
             retry_after=_retry_after(response),
+            diagnosis=_absence(kind, document),
         )
     if kind is TokenKind.KEY_MANAGER and _NOT_REGISTERED.search(said):
         return LoginUnavailable(
             f"the key manager at {where} is not registered in the pod (status {status})",
             hint="the pod is probably under maintenance: the login is tried again by itself",
             retry_after=_retry_after(response),
+            diagnosis=Diagnosis.KEY_MANAGER_NOT_REGISTERED,
         )
     # A gateway's HTML page with 401 or 403 still means that the credentials were looked at:
     # trying on as if it were a wrong address could lock the account.
@@ -122,38 +134,59 @@ def _refusal(
                 reason=Reason.CLOCK_SKEW,
                 hint="set the clock right (NTP); an assertion is valid for some minutes only",
             )
-        return _rejected(request, response, document, refusal_hint)
+        return _rejected(request, response, document, refusal)
     return _wrong_endpoint(request, response)
+
+
+def _absence(kind: TokenKind, document: dict[str, Any] | None) -> Diagnosis:
+    """Who it is that says that a login cannot be had now."""
+    if kind is TokenKind.KEY_MANAGER:
+        return Diagnosis.KEY_MANAGER_UNAVAILABLE
+    return Diagnosis.LOGIN_UNAVAILABLE if document is not None else Diagnosis.GATEWAY_UNAVAILABLE
 
 
 def _rejected(
     request: LoginRequest,
     response: LoginResponse,
     document: dict[str, Any] | None,
-    hint: str | None,
+    refusal: Refusal | None,
 ) -> LoginRejected:
     said = _quotation(document)
+    meant = refusal or _refusal_of_bot(request, response.status)
+    if document is None and response.body.strip():  # a page: not Symphony's own words
+        meant = Refusal(
+            Diagnosis.GATEWAY_REFUSED,
+            "it was answered with a page, as gateways do: ask their operators what they want, "
+            f"perhaps a header that belongs into `defaultHeaders`. Else {meant.hint}",
+        )
     return LoginRejected(
         f"the login at {_address(request)} was refused (status {response.status}{said})",
-        hint=hint or _refusal_hint(request, response.status),
+        hint=meant.hint,
+        diagnosis=meant.diagnosis,
     )
 
 
-def _refusal_hint(request: LoginRequest, status: int) -> str:
+def _refusal_of_bot(request: LoginRequest, status: int) -> Refusal:
     if request.certificate is None:
-        return (
+        return Refusal(
+            _RSA_REFUSALS.get(status, Diagnosis.LOGIN_REJECTED),
             "check that the account is active, that `username` is the service account's "
-            "(not its e-mail or id) and that the public key of this very key is imported there"
+            "(not its e-mail or id) and that the public key of this very key is imported there",
         )
     if status == 403:
-        return (
+        return Refusal(
+            Diagnosis.ACCOUNT_NOT_ALLOWED,
             "check that the account allows certificate authentication and that no application "
-            "of the same name has a certificate"
+            "of the same name has a certificate",
         )
-    return (
+    return Refusal(
+        Diagnosis.CERTIFICATE_NOT_ACCEPTED if status == 401 else Diagnosis.LOGIN_REJECTED,
         "check that the certificate's CN is the service account's username and that its "
-        "issuer is uploaded in the pod's admin portal"
+        "issuer is uploaded in the pod's admin portal",
     )
+
+
+_RSA_REFUSALS = {401: Diagnosis.KEY_NOT_ACCEPTED, 403: Diagnosis.ACCOUNT_NOT_ALLOWED}
 
 
 def _wrong_endpoint(request: LoginRequest, response: LoginResponse) -> LoginProtocolError:
@@ -169,6 +202,7 @@ def _wrong_endpoint(request: LoginRequest, response: LoginResponse) -> LoginProt
         f"what answers at {where} is not a Symphony login (status {response.status})",
         reason=Reason.WRONG_ENDPOINT,
         hint=f"{expected}; {_address(request)} is configured",
+        diagnosis=Diagnosis.NOT_SYMPHONY if request.certificate is None else Diagnosis.WRONG_PORT,
     )
 
 

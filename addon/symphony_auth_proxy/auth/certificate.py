@@ -12,6 +12,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from symphony_auth_proxy.auth import _answer
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import KeyMaterialError
 from symphony_auth_proxy.keys import ClientCertificate, KeyMaterial, KeySource
 from symphony_auth_proxy.model import (
@@ -38,12 +39,13 @@ class CertificateLogin:
             raise KeyMaterialError(
                 f"{self.username} logs in with a certificate, but its file holds a key alone",
                 hint="configure a PKCS#12 file, or a PEM file with certificate and key",
+                diagnosis=Diagnosis.KEY_FORMAT,
             )
         match kind:
             case TokenKind.SESSION:
                 endpoint, path = pod.session_auth, "/sessionauth/v1/authenticate"
             case TokenKind.KEY_MANAGER:
                 endpoint, path = pod.key_manager, "/keyauth/v1/authenticate"
-        request = LoginRequest(endpoint=endpoint, path=path, certificate=keys)
+        request = LoginRequest(endpoint=endpoint, path=path, certificate=keys, purpose=kind.login)
         response = yield request
         return _answer.granted_token(kind, request, response)

@@ -21,7 +21,9 @@ _VERSION = re.compile(r"Agent-([0-9]{1,4})\.([0-9]{1,4})(?:\D|$)")
 
 def agent_version(pod: Pod) -> Generator[LoginRequest, LoginResponse, AgentVersion | None]:
     """Ask the agent for its version, as in (24, 12). None: it does not tell one."""
-    response = yield LoginRequest(endpoint=pod.agent, path="/agent/v1/info", method="GET")
+    response = yield LoginRequest(
+        endpoint=pod.agent, path="/agent/v1/info", method="GET", purpose="agent version"
+    )
     if response.status != 200:
         return None
     try:

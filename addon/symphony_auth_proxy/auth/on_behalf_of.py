@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from symphony_auth_proxy.auth import _answer
 from symphony_auth_proxy.core.assertion import login_assertion
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import LoginProtocolError
 from symphony_auth_proxy.keys import KeyMaterial, KeySource
 from symphony_auth_proxy.model import (
@@ -25,14 +26,34 @@ from symphony_auth_proxy.model import (
     TokenKind,
 )
 
-_APP_HINT = (
+_APP_REFUSED = _answer.Refusal(
+    Diagnosis.APP_NOT_ACCEPTED,
     "check that `app.appId` is the app's id (without a colon), that the app is enabled in the "
-    "pod and that the public key of this very key is imported for it"
+    "pod and that the public key of this very key is imported for it",
 )
-_USER_HINT = (
+_USER_REFUSED = _answer.Refusal(
+    Diagnosis.USER_NOT_ACCEPTED,
     "check that this user exists and is active, and that the app is enabled for the user in "
-    "the pod's admin portal"
+    "the pod's admin portal",
 )
+
+
+def app_session(
+    app_id: str, pod: Pod, keys: KeyMaterial, now: float
+) -> Generator[LoginRequest, LoginResponse, GrantedToken]:
+    """Get the app's own session, the first half. `now`: wall clock, seconds since the epoch.
+
+    Raises LoginRejected, LoginUnavailable or LoginProtocolError.
+    """
+    assertion = login_assertion(app_id, keys.key, now)
+    request = LoginRequest(
+        endpoint=pod.pod,
+        path="/login/pubkey/app/authenticate",
+        json={"token": assertion},
+        purpose="app login",
+    )
+    response = yield request
+    return _answer.granted_token(TokenKind.SESSION, request, response, refusal=_APP_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +71,16 @@ class OnBehalfOfLogin:
     ) -> Generator[LoginRequest, LoginResponse, GrantedToken]:
         if kind is not TokenKind.SESSION:
             raise LoginProtocolError("there is no key manager token on behalf of users")
-        assertion = login_assertion(self.app_id, keys.key, now)
+        app = yield from app_session(self.app_id, pod, keys, now)
         request = LoginRequest(
-            endpoint=pod.pod, path="/login/pubkey/app/authenticate", json={"token": assertion}
-        )
-        response = yield request
-        app = _answer.granted_token(kind, request, response, refusal_hint=_APP_HINT)
-
-        request = LoginRequest(
-            endpoint=pod.pod, path=self._path(), headers=(("sessionToken", app.value),)
+            endpoint=pod.pod,
+            path=self._path(),
+            headers=(("sessionToken", app.value),),
+            purpose=kind.login,
         )
         response = yield request
         return _answer.granted_token(
-            kind, request, response, refusal_hint=_USER_HINT, not_found_refuses=True
+            kind, request, response, refusal=_USER_REFUSED, not_found_refuses=True
         )
 
     def _path(self) -> str:

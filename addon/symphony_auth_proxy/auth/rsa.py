@@ -39,6 +39,8 @@ class RsaLogin:
             case TokenKind.KEY_MANAGER:
                 endpoint, path = pod.key_manager, "/relay/pubkey/authenticate"
         assertion = login_assertion(self.username, keys.key, now)
-        request = LoginRequest(endpoint=endpoint, path=path, json={"token": assertion})
+        request = LoginRequest(
+            endpoint=endpoint, path=path, json={"token": assertion}, purpose=kind.login
+        )
         response = yield request
         return _answer.granted_token(kind, request, response)

@@ -15,6 +15,7 @@ _COMMANDS = (
     "demo",
     "sandbox",
     "login",
+    "doctor",
     "explain",
     "status",
     "flush",
@@ -22,6 +23,7 @@ _COMMANDS = (
     "config",
     "keys",
     "ca",
+    "share",
 )
 
 

@@ -9,8 +9,10 @@ import click
 from symphony_auth_proxy import config
 from symphony_auth_proxy.ca.ca_files import CERTIFICATE_FILE
 from symphony_auth_proxy.cli.common import chosen_client, config_option
-from symphony_auth_proxy.cli.snippets import SNIPPETS, Access
+from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.errors import ConfigError, Problem
+from symphony_auth_proxy.instructions.access import Access
+from symphony_auth_proxy.instructions.sdks import SNIPPETS
 from symphony_auth_proxy.model import Bot, Client, Settings
 
 
@@ -46,8 +48,8 @@ def client(
     if not listen.port:
         problem = Problem("authProxy.listen", "has port 0, another one at each start; choose one")
         raise ConfigError([problem], source=str(settings.source))
-    ca = settings.ca_directory / CERTIFICATE_FILE
-    snippet = SNIPPETS[sdk](Access(bot, chosen, listen, ca, settings.answer_logins))
+    ca = settings.ca_directory / CERTIFICATE_FILE if is_loopback(listen.host) else None
+    snippet = SNIPPETS[sdk](Access(bot, chosen, listen, settings.answer_logins, ca))
     click.echo(snippet.text, nl=False)
     for note in snippet.notes:
         click.echo("# " + note.replace("\n", " "), err=True)

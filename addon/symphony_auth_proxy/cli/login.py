@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import jwt
 
 from symphony_auth_proxy import config
-from symphony_auth_proxy.auth.key_delivery import FIRST_WITH_KEY_DELIVERY, agent_version
 from symphony_auth_proxy.cli.common import config_option
-from symphony_auth_proxy.errors import LoginError, SymphonyAuthProxyError
-from symphony_auth_proxy.keys import KeyMaterial
-from symphony_auth_proxy.model import (
-    Bot,
-    GrantedToken,
-    LoginRequest,
-    LoginResponse,
-    Origin,
-    Settings,
-    TokenKind,
-)
-from symphony_auth_proxy.tokens.logins import converse
+from symphony_auth_proxy.clock import Clock, SystemClock
+from symphony_auth_proxy.doctor.rehearsal import Granted, Rehearsal, rehearse
+from symphony_auth_proxy.errors import KeyMaterialError, SymphonyAuthProxyError
+from symphony_auth_proxy.model import Bot, Settings
 from symphony_auth_proxy.transport import Transport
 
 
@@ -53,76 +41,46 @@ def login(config_path: Path | None, username: str | None) -> None:
 
 
 async def _log_in_all(settings: Settings, bots: list[Bot]) -> bool:
-    transport = Transport(settings.trust_bundle)
-    results = [await _log_in(bot, transport) for bot in bots]
+    transport, clock = Transport(settings.trust_bundle), SystemClock()
+    results = [await _log_in(bot, transport, clock) for bot in bots]
     return all(results)
 
 
-async def _log_in(bot: Bot, transport: Transport) -> bool:
+async def _log_in(bot: Bot, transport: Transport, clock: Clock) -> bool:
     click.secho(bot.username, bold=True)
     try:
         keys = bot.method.credentials.load()
-        _tell("key", f"{keys.key.key_size} bit RSA, fingerprint {keys.fingerprint}")
-        session = await _one(bot, TokenKind.SESSION, keys, transport)
-        if session.simplified_key_delivery and await _agent_delivers(bot, transport):
-            _tell("key manager token", "not needed: Simplified Key Delivery")
-        else:
-            await _one(bot, TokenKind.KEY_MANAGER, keys, transport)
-    except SymphonyAuthProxyError as error:
-        _tell("failed", f"{error.reason}: {error}", fg="red")
-        if hint := error.hint():
-            _tell("what to do", hint)
+    except KeyMaterialError as error:
+        _tell_failure(error)
         return False
-    return True
+    _tell("key", f"{keys.key.key_size} bit RSA, fingerprint {keys.fingerprint}")
+    came = await rehearse(bot, keys, transport, clock)
+    _tell_tokens(came)
+    if came.error is not None:
+        _tell_failure(came.error)
+    return came.error is None
 
 
-async def _one(bot: Bot, kind: TokenKind, keys: KeyMaterial, transport: Transport) -> GrantedToken:
-    begun = time.monotonic()
-    noting = _Noting(transport)
-    granted = await converse(bot.method.login(kind, bot.pod, keys, time.time()), noting)
-    took = (time.monotonic() - begun) * 1000
-    name = "session token" if kind is TokenKind.SESSION else "key manager token"
-    _tell(name, f"#{granted.value.fingerprint()} in {took:.0f} ms from {noting.origin}")
-    if claims := _claims(granted):
-        _tell("", claims)
-    return granted
+def _tell_tokens(came: Rehearsal) -> None:
+    if came.session is not None:
+        _tell_token("session token", came.session)
+    if came.key_manager is not None:
+        _tell_token("key manager token", came.key_manager)
+    elif came.session is not None and not came.needs_key_manager:
+        _tell("key manager token", "not needed: Simplified Key Delivery")
 
 
-class _Noting:
-    """A transport that remembers where it sent the last request."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self.origin: Origin | None = None
-
-    async def send(self, request: LoginRequest) -> LoginResponse:
-        self.origin = request.endpoint.origin
-        return await self._transport.send(request)
+def _tell_token(name: str, granted: Granted) -> None:
+    took = granted.seconds * 1000
+    _tell(name, f"#{granted.fingerprint} in {took:.0f} ms from {granted.origin}")
+    if granted.claims:
+        _tell("", granted.claims)
 
 
-async def _agent_delivers(bot: Bot, transport: Transport) -> bool:
-    if not bot.pod.separate_agent:
-        return True
-    try:
-        version = await converse(agent_version(bot.pod), transport)
-    except LoginError:
-        return False
-    return version is not None and version >= FIRST_WITH_KEY_DELIVERY
-
-
-def _claims(granted: GrantedToken) -> str:
-    """The claims of a token that is a JWT, its times as people read them."""
-    try:
-        claims = jwt.decode(granted.value.reveal(), options={"verify_signature": False})
-    except jwt.InvalidTokenError:
-        return ""
-    shown = [f"{name}={value}" for name, value in claims.items() if name not in {"exp", "iat"}]
-    shown += [
-        f"{name}={datetime.fromtimestamp(claims[name], UTC):%Y-%m-%d %H:%M:%S} UTC"
-        for name in ("iat", "exp")
-        if isinstance(claims.get(name), int | float)
-    ]
-    return ", ".join(shown)
+def _tell_failure(error: SymphonyAuthProxyError) -> None:
+    _tell("failed", f"{error.reason}: {error}", fg="red")
+    if hint := error.hint():
+        _tell("what to do", hint)
 
 
 def _tell(name: str, value: str, *, fg: str | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import click
 
 from symphony_auth_proxy import config
 from symphony_auth_proxy.cli.common import config_option
-from symphony_auth_proxy.mitm.runner import Run, Screen, Started, upstream_proxy
+from symphony_auth_proxy.mitm.runner import Run, Started, upstream_proxy
 from symphony_auth_proxy.mitm.runner import serve as run_proxy
-from symphony_auth_proxy.model import Origin
+from symphony_auth_proxy.mitm.screens import Screen
+from symphony_auth_proxy.model import Origin, Web
 
 
 @click.command()
@@ -30,7 +32,9 @@ from symphony_auth_proxy.model import Origin
 )
 @click.option("--web", is_flag=True, help="Open mitmproxy's inspection UI in the browser.")
 @click.option("--console", is_flag=True, help="Open mitmproxy's inspection UI in this terminal.")
-@click.option("--web-port", type=click.IntRange(1, 65535), default=8081, show_default=True)
+@click.option(
+    "--web-port", type=click.IntRange(1, 65535), help="Default: what the file says, 8081."
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A mitmproxy option.")
 @click.option("-v", "--verbose", is_flag=True, help="Log every request that gets tokens.")
 def serve(
@@ -39,7 +43,7 @@ def serve(
     modes: tuple[str, ...],
     web: bool,
     console: bool,
-    web_port: int,
+    web_port: int | None,
     settings: tuple[str, ...],
     verbose: bool,
 ) -> None:
@@ -66,7 +70,7 @@ def serve(
         confdir=str(loaded.ca_directory),
         modes=modes or ("regular",),
         screen=screen,
-        web_port=web_port,
+        web=loaded.web if web_port is None else _at_port(web_port, loaded.web),
         options=options,
         load=load,
         control=True,
@@ -80,6 +84,10 @@ def serve(
             _announce(started, reverse=run.modes[0].startswith("reverse:"))
 
     asyncio.run(run_proxy(run, ready=ready))
+
+
+def _at_port(port: int, web: Web) -> Web:
+    return replace(web, listen=replace(web.listen, port=port))
 
 
 def _name_and_value(setting: str) -> tuple[str, str]:

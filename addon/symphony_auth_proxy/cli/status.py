@@ -3,83 +3,62 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from symphony_auth_proxy import config
+from symphony_auth_proxy.cli import status_view
 from symphony_auth_proxy.cli.common import config_option
 from symphony_auth_proxy.operations import control
+from symphony_auth_proxy.operations.overview import overview
 
-_KINDS = (("session", "session token"), ("key_manager", "key manager token"))
+EVERY = 2.0
+"""Seconds between two looks of `--watch`."""
 
 
 @click.command()
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="All of it, as one line of JSON.")
-def status(config_path: Path | None, as_json: bool) -> None:
-    """Show the running proxy: bots, tokens, listeners, decisions.
+@click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C. Needs a terminal.")
+def status(config_path: Path | None, as_json: bool, watch: bool) -> None:
+    """Show the running proxy: bots, tokens, last logins and errors, requests.
 
-    Asks over a socket that only you can open. Tokens are shown as fingerprints. Exits with 1
-    when no proxy runs with this configuration.
+    The same as the page http://symphony.proxy/ shows. Asks over a socket that only you can
+    open. Tokens are shown as fingerprints. Exits with 1 when no proxy runs with this
+    configuration; once it watches, it waits for the proxy to come back.
 
     \b
     Examples:
       symphony-auth-proxy status
+      symphony-auth-proxy status --watch
       symphony-auth-proxy status --config config.yaml --json
     """
-    told = control.ask(config.find(config_path), "status")
-    click.echo(json.dumps(told) if as_json else "\n".join(_page(told)))
+    if watch and as_json:
+        raise click.UsageError("--watch and --json exclude each other.")
+    if watch and not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal; for programs there is --json.")
+    path = config.find(config_path)
+
+    def ask() -> dict[str, Any]:
+        return control.ask(path, "status")
+
+    told = ask()
+    if as_json:
+        click.echo(json.dumps(told))
+    elif watch:
+        _watch(ask, told)
+    else:
+        status_view.write(overview(told))
 
 
-def _page(told: dict[str, Any]) -> Iterator[str]:
-    since = datetime.fromtimestamp(told["since"], UTC)
-    yield _line("proxy", f"{told['version']}, {_readiness(told)}")
-    yield _line("since", f"{since:%Y-%m-%d %H:%M:%S} UTC, for {_span(told['uptime'])}")
-    yield _line("listens on", ", ".join(told["listeners"]) or "nothing")
-    yield _line("clients", ", ".join(told["clients"]) or "whoever reaches it")
-    yield _line("clients trust", told["ca_certificate"])
-    decisions = told["decisions"].items()
-    yield _line("requests", ", ".join(f"{number} {name}" for name, number in decisions))
-    for bot in told["bots"]:
-        yield ""
-        yield click.style(bot["bot"], bold=True)
-        for key, name in _KINDS:
-            yield _line(name, _token(bot[key]))
-            if trouble := bot[key]["trouble"]:
-                yield _line("", click.style(trouble, fg="red"))
-        if bot["users"]:
-            yield _line("on behalf of", f"{bot['users']} users")
-
-
-def _readiness(told: dict[str, Any]) -> str:
-    if told["ready"]:
-        return "ready"
-    return click.style(f"not ready: {'; '.join(told['reasons'])}", fg="yellow")
-
-
-def _token(token: dict[str, Any]) -> str:
-    words = [token["state"].replace("_", " ")]
-    if token["fingerprint"] is not None:
-        words.append(f"#{token['fingerprint']} gen {token['generation']}")
-    if token["age"] is not None:
-        words.append(f"{_span(token['age'])} old")
-    if token["expires_in"] is not None:
-        words.append(f"expires in {_span(token['expires_in'])}")
-    if token["logging_in"]:
-        words.append("logging in now")
-    elif token["retry_in"]:
-        words.append(f"next login in {_span(token['retry_in'])}")
-    return ", ".join(words)
-
-
-def _span(seconds: float) -> str:
-    """As people read it; below a second all the same."""
-    return str(timedelta(seconds=round(seconds)))
-
-
-def _line(name: str, value: str) -> str:
-    return f"  {name:<19} {value}"
+def _watch(ask: Callable[[], dict[str, Any]], told: dict[str, Any]) -> None:
+    try:
+        status_view.watch(ask, told, Console(), lambda: time.sleep(EVERY))
+    except KeyboardInterrupt:
+        return

@@ -9,7 +9,8 @@ writes nothing.
     show      the settings in effect as YAML, secrets masked
     json_schema   for editors
     parse_listen  HOST:PORT, as `authProxy.listen` takes it
-    secret_variables  what the file takes secrets from
+    secret_files  the files that it takes keys and passwords from
+    secret_variables  and the environment variables
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from symphony_auth_proxy.config.loading import (
     find,
     load,
     read,
+    secret_files,
     secret_variables,
 )
 from symphony_auth_proxy.config.schema import json_schema
@@ -35,6 +37,7 @@ __all__ = [
     "json_schema",
     "load",
     "parse_listen",
+    "secret_files",
     "secret_variables",
     "show",
 ]

@@ -21,6 +21,7 @@ type _Listeners = list[tuple[Location, Origin]]
 
 _USUAL_LISTEN = str(AuthProxy.model_fields["listen"].default)
 _ADMIN: Location = ("authProxy", "admin", "listen")
+_WEB: Location = ("authProxy", "web", "listen")
 
 
 def on_behalf_of(document: Part) -> bool:
@@ -118,13 +119,15 @@ def _app_ids(document: Part) -> Iterator[Finding]:
 
 def _listeners(document: Part) -> _Listeners:
     own, bots = own_part(document), bots_of(document)
-    admin = own.get("admin")
+    admin, web = own.get("admin"), own.get("web")
     given: list[tuple[Location, object]] = [
         (("authProxy", "listen"), own.get("listen") or _USUAL_LISTEN),
         *(((*bot.location, "listen"), bot.part.get("listen")) for bot in bots),
     ]
     if isinstance(admin, Mapping):
         given.append((_ADMIN, admin.get("listen")))
+    if isinstance(web, Mapping):
+        given.append((_WEB, web.get("listen")))
     found = []
     for location, value in given:
         try:
@@ -135,10 +138,19 @@ def _listeners(document: Part) -> _Listeners:
 
 
 def _unguarded_listeners(document: Part, listeners: _Listeners) -> Iterator[Finding]:
-    if not is_blank(own_part(document).get("clients")):
+    own = own_part(document)
+    if (place := dict(listeners).get(_WEB)) and not is_loopback(place.host):
+        web = own.get("web")
+        if isinstance(web, Mapping) and not web.get("password") and not web.get("passwordFile"):
+            yield (
+                _WEB,
+                "is not a loopback address: whoever reaches the UI there reads all traffic and "
+                "speaks as the bot; set `authProxy.web.passwordFile`, or listen on 127.0.0.1",
+            )
+    if not is_blank(own.get("clients")):
         return
     for location, place in listeners:
-        if location != _ADMIN and not is_loopback(place.host):
+        if location not in (_ADMIN, _WEB) and not is_loopback(place.host):
             yield (
                 location,
                 "is not a loopback address: whoever reaches the proxy there speaks as the bot; "

@@ -66,6 +66,8 @@ Lifetime = Annotated[
 Seconds = Annotated[
     float, BeforeValidator(values.seconds), _schema(_NUMBER_SCHEMA, _DURATION_SCHEMA)
 ]
+_COUNT_SCHEMA = {"type": "integer", "minimum": 1, "maximum": values.MOST}
+Count = Annotated[int, BeforeValidator(values.count), _schema(_COUNT_SCHEMA)]
 Flag = Annotated[bool, BeforeValidator(values.flag), _schema({"type": "boolean"})]
 Store = Annotated[Literal["memory"], BeforeValidator(values.memory_store)]
 Elsewhere = Annotated[Any, WithJsonSchema({})]

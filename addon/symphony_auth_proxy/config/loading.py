@@ -22,6 +22,7 @@ from symphony_auth_proxy.config.document import Finding, Wrong, path_text
 from symphony_auth_proxy.config.interpolation import expand
 from symphony_auth_proxy.config.pods import DefaultProxy
 from symphony_auth_proxy.config.problems import findings_of
+from symphony_auth_proxy.config.secret_files import files_in
 from symphony_auth_proxy.config.secret_references import variables_in
 from symphony_auth_proxy.config.settings import settings_of
 from symphony_auth_proxy.config.spellings import (
@@ -71,17 +72,19 @@ def load(
     environ: Mapping[str, str] = os.environ,
     default_proxy: UpstreamProxy | None = None,
     direct: Collection[str] = (),
+    open_keys: bool = True,
 ) -> Settings:
     """Find, read and check the configuration.
 
     `default_proxy` is the corporate proxy to use when the file names none at its root, and
     `direct` the hosts that it is not for, as NO_PROXY lists them. Components with a `proxy`
-    of their own, null or not, keep that.
+    of their own, null or not, keep that. `open_keys=False` leaves the keys and certificates of
+    bots unopened, for those who look into them themselves.
 
     Raises ConfigError with every problem that it has.
     """
     default = DefaultProxy(default_proxy, tuple(direct))
-    return read(path, environ=environ, default=default).settings
+    return read(path, environ=environ, default=default, open_keys=open_keys).settings
 
 
 def secret_variables(
@@ -95,16 +98,23 @@ def secret_variables(
     return variables_in(original)
 
 
+def secret_files(path: Path | None, *, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the files that the configuration takes keys and passwords from; the keys need
+    not be usable. Raises ConfigError."""
+    return files_in(read(path, environ=environ, open_keys=False).file)
+
+
 def read(
     path: Path | None,
     *,
     environ: Mapping[str, str] = os.environ,
     default: DefaultProxy = _NO_PROXY,
+    open_keys: bool = True,
 ) -> Configuration:
     """Like `load`, with the file's own structure beside the settings."""
     source = find(path, environ).absolute()
     original, findings = _document(source)
-    reading = Reading(source.parent, _home(environ))
+    reading = Reading(source.parent, _home(environ), open_keys=open_keys)
     file, further = _checked(original, environ, reading)
     findings += further
     try:
@@ -113,7 +123,11 @@ def read(
         findings.append(((), str(error)))
     if findings or file is None:
         problems = dict.fromkeys(Problem(path_text(where), what) for where, what in findings)
-        raise ConfigError(tuple(problems), source=str(source))
+        keys = reading.unusable_keys
+        of_keys_alone = len(problems) == len(keys) and len(set(keys)) == 1
+        raise ConfigError(
+            tuple(problems), source=str(source), diagnosis=keys[0] if of_keys_alone else None
+        )
     return Configuration(file, settings_of(file, source, reading, bundle, default))
 
 

@@ -12,6 +12,7 @@ from symphony_auth_proxy.config.fields import (
     ClientName,
     ClientPassword,
     ClientPasswordPath,
+    Count,
     Flag,
     Lifetime,
     Listen,
@@ -27,6 +28,7 @@ from symphony_auth_proxy.config.places import Place
 from symphony_auth_proxy.config.sections import Bot, Section
 from symphony_auth_proxy.config.values import Reading
 from symphony_auth_proxy.model import ClientTokens, Origin, OtherHosts
+from symphony_auth_proxy.secret import Secret
 
 
 class FurtherBot(Place, Bot):
@@ -95,6 +97,32 @@ class Admin(Section):
     """HOST:PORT where health, readiness and metrics are served; no secret is."""
 
 
+class InspectionUi(Section):
+    """mitmproxy's UI in the browser, which `serve --web` opens."""
+
+    listen: ListenAt = Origin("127.0.0.1", 8081)
+    """HOST:PORT of the UI; off loopback it needs a password."""
+    password_file: ClientPasswordPath | None = None
+    """A file that holds the UI's password and nothing else."""
+    password: ClientPassword | None = None
+    """The password itself, best as `${NAME}`. Unless set, the URL that is printed lets in."""
+    flows: Count = 5_000
+    """How many flows are kept, here and in the terminal's UI; then the oldest go."""
+
+    @model_validator(mode="after")
+    def _one_password(self, info: ValidationInfo) -> Self:
+        if self.password_file is not None and self.password is not None:
+            raise Wrong("has `passwordFile` and `password`; keep one")
+        if (plain := self.secret()) is not None and len(plain.reveal()) < passwords.LONG_ENOUGH:
+            Reading.of(info).warnings.append(
+                f"the inspection UI: its password has fewer than {passwords.LONG_ENOUGH} characters"
+            )
+        return self
+
+    def secret(self) -> Secret | None:
+        return self.password_file.secret if self.password_file else self.password
+
+
 class AuthProxy(Section):
     listen: Listen = Origin("127.0.0.1", 8080)
     """HOST:PORT of the proxy; off loopback it needs `clients`."""
@@ -111,5 +139,6 @@ class AuthProxy(Section):
     tokens: Tokens = Field(default_factory=Tokens)
     ca: CertificateAuthority = Field(default_factory=CertificateAuthority)
     admin: Admin | None = None
+    web: InspectionUi = Field(default_factory=InspectionUi)
     drain_seconds: Seconds = 25.0
     """How long a stopping proxy waits for the requests in flight."""

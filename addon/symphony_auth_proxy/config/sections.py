@@ -173,9 +173,12 @@ class App(Section):
 
 def _check(source: KeySource, owner: str, info: ValidationInfo) -> None:
     """Open what somebody logs in with: a wrong path or password shows before the first login."""
+    if not Reading.of(info).open_keys:
+        return
     try:
         material = source.load()
     except KeyMaterialError as error:
+        Reading.of(info).unusable_keys.append(error.diagnosis)
         hint = error.hint()
         raise Wrong(f"is not usable: {error}{hint and f' ({hint})'}") from None
     Reading.of(info).warnings.extend(f"{owner}: {warning}" for warning in material.warnings)

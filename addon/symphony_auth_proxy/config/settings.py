@@ -11,7 +11,7 @@ from symphony_auth_proxy.config.places import Place
 from symphony_auth_proxy.config.pods import DefaultProxy, given, pod_of, upstream_proxy
 from symphony_auth_proxy.config.values import Reading
 from symphony_auth_proxy.core.addresses import is_loopback
-from symphony_auth_proxy.model import App, Bot, Client, Component, Origin, Settings
+from symphony_auth_proxy.model import App, Bot, Client, Component, Origin, Settings, Web
 from symphony_auth_proxy.passwords import HashedPassword, Password, PlainPassword
 
 
@@ -30,6 +30,7 @@ def settings_of(
         clients=tuple(_client(client) for client in part.clients or ()),
         answer_logins=part.answer_logins,
         admin_listen=part.admin.listen if part.admin else None,
+        web=_web(part.web),
         client_tokens=part.client_tokens,
         other_hosts=part.other_hosts,
         token_lifetime=part.tokens.lifetime,
@@ -53,6 +54,11 @@ def _app(app: sections.App | None) -> App | None:
 def _client(client: own.Client) -> Client:
     users = None if client.on_behalf_of == "any" else frozenset(client.on_behalf_of)
     return Client(client.name, _password(client), tuple(client.bots), users)
+
+
+def _web(part: own.InspectionUi) -> Web:
+    secret = part.secret()
+    return Web(part.listen, PlainPassword(secret) if secret is not None else None, part.flows)
 
 
 def _password(client: own.Client) -> Password:

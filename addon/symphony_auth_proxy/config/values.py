@@ -18,6 +18,7 @@ from pydantic import ValidationInfo
 from symphony_auth_proxy import passwords
 from symphony_auth_proxy.config.document import Wrong
 from symphony_auth_proxy.core.hosts import canonical_host
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.model import Origin
 from symphony_auth_proxy.secret import Secret
 
@@ -30,6 +31,7 @@ DURATION = re.compile(r"([0-9]+)([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_PASSWORD_FILE = 64 * 1024
 _MAX_PATH = 1024
+MOST = 1_000_000
 _LONGEST = 1e10  # seconds: three centuries, and far from where floats overflow
 
 
@@ -42,7 +44,11 @@ class Reading:
     home: Path
     on_behalf_of: bool = False
     """Whether a client is granted calls on behalf of users, which need an app."""
+    open_keys: bool = True
+    """Whether keys and certificates of bots and apps are opened, to find what is wrong."""
     warnings: list[str] = field(default_factory=list)
+    unusable_keys: list[Diagnosis] = field(default_factory=list)
+    """What is the matter with each key or certificate that cannot be used."""
 
     @staticmethod
     def of(info: ValidationInfo) -> Reading:
@@ -83,6 +89,13 @@ def port(value: object, *, lowest: int = 1) -> int:
     number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,5}", value) else value
     if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= 65535:
         raise Wrong(f"must be a port from {lowest} to 65535")
+    return number
+
+
+def count(value: object) -> int:
+    number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,7}", value) else value
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST:
+        raise Wrong(f"must be a number from 1 to {MOST}")
     return number
 
 

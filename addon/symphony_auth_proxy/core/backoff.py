@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import (
     KeyMaterialError,
     LoginError,
@@ -104,17 +105,24 @@ def setback(
     return Setback(error, row, now + pause, now + leisure)
 
 
-def told_again(error: Failure, retry_after: float | None) -> Failure:
-    """A new exception that says the same: one object raised to a thousand waiters would
-    gather a thousand tracebacks."""
+def told_again(
+    error: Failure,
+    retry_after: float | None,
+    *,
+    message: str | None = None,
+    hint: str | None = None,
+    diagnosis: Diagnosis | None = None,
+) -> Failure:
+    """A new exception that says the same, but for what is given: one object raised to a
+    thousand waiters would gather a thousand tracebacks."""
     plain = next(kind for kind in _PLAIN if isinstance(error, kind))
     return plain(
-        str(error),
+        str(error) if message is None else message,
         reason=error.reason,
         status=error.status,
-        hint=error.hint(),
+        hint=error.hint() if hint is None else hint,
         retry_after=retry_after,
-        diagnosis=error.diagnosis,
+        diagnosis=diagnosis or error.diagnosis,
     )
 
 

@@ -18,10 +18,10 @@ def masked(token: str) -> str:
 
     The value of an `Authorization: Bearer` keeps its scheme and has the token's fingerprint.
     """
-    if token.startswith(_SCHEME):
-        return _SCHEME + masked(token.removeprefix(_SCHEME))
+    scheme = _SCHEME if token.startswith(_SCHEME) else ""
+    token = token.removeprefix(_SCHEME)
     sealed = f"[sealed #{Secret(token).fingerprint()}]"
     if not claims_of(token):
-        return sealed
+        return scheme + sealed
     header, claims, _signature = token.split(".")
-    return f"{header}.{claims}.{sealed}"
+    return f"{scheme}{header}.{claims}.{sealed}"

@@ -35,10 +35,10 @@ def key_of(bot: str, user: str | None) -> str:
 
 def shown(bot: str, user: str | None) -> str:
     """An account as people may see it, as in `pricing-bot for alice`: short, on one line, and
-    without the brackets that enclose it in a flow."""
+    without the brackets that enclose it in a flow and the dots that end it in a comment."""
     return _harmless(bot) if user is None else f"{_harmless(bot)} for {_harmless(user)}"
 
 
 def _harmless(name: str) -> str:
-    text = "".join(c if c.isprintable() and c not in "[]" else "?" for c in name)
+    text = "".join(c if c.isprintable() and c not in "[]·" else "?" for c in name)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -29,12 +29,13 @@ from symphony_auth_proxy.ca.authority import Authority
 from symphony_auth_proxy.core.placeholder import Placeholders
 from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
-from symphony_auth_proxy.mitm import seam
+from symphony_auth_proxy.mitm import seam, views
 from symphony_auth_proxy.mitm.bodies import HELD_BYTES
 from symphony_auth_proxy.mitm.clients import Clients
 from symphony_auth_proxy.mitm.connections import Connections
 from symphony_auth_proxy.mitm.drain import drain
 from symphony_auth_proxy.mitm.errors import ErrorPages
+from symphony_auth_proxy.mitm.journal import Journal
 from symphony_auth_proxy.mitm.requests import Requests
 from symphony_auth_proxy.mitm.state import Active, State
 from symphony_auth_proxy.model import Settings
@@ -103,7 +104,8 @@ class SymphonyAuth:
         """Ours; None: the tool's own."""
         clients = Clients(self.state)
         self.requests = Requests(self.state, clients)
-        self.addons = [Connections(self.state, clients), self.requests]
+        self._journal = Journal(self.state)
+        self.addons = [Connections(self.state, clients), self._journal, self.requests]
         self._needed: dict[str, object] = {}
         self._bundles = Path(tempfile.mkdtemp(prefix="symphony-auth-proxy-"))
         self._clean_up = weakref.finalize(self, shutil.rmtree, self._bundles, ignore_errors=True)
@@ -119,6 +121,7 @@ class SymphonyAuth:
             "./config.yaml, ~/.symphony/config.yaml.",
         )
         seam.install(ErrorPages(self.state))
+        views.install(self.state)
         package = logging.getLogger("symphony_auth_proxy")
         if package.level == logging.NOTSET:
             # Stock tools let every debug record through, and one a request costs CPU time.
@@ -198,7 +201,7 @@ class SymphonyAuth:
         if active is not None and settings.listen != active.settings.listen:
             logger.warning("authProxy.listen counts from the next start on.")
         self._apply_options(prepared)
-        transport = Transport(settings.trust_bundle)
+        transport = Transport(settings.trust_bundle, watch=self._journal.show)
         if active is not None:
             provider = active.provider
             provider.reconfigure(settings.bots, transport, settings.token_lifetime)

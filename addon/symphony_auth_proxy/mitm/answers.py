@@ -1,7 +1,8 @@
-"""The answers that the proxy gives itself.
+"""The answers that the proxy gives itself, and what it notes on those of Symphony.
 
-They look like Symphony's own errors (`code`, `message`), so that every SDK prints them,
-and say in `details` and in `Proxy-Status` (RFC 9209) what a person or a monitor needs.
+Its own look like Symphony's errors (`code`, `message`), so that every SDK prints them, and say
+in `details` and in `Proxy-Status` (RFC 9209) what a person or a monitor needs. On an answer of
+Symphony it notes, in that header only, why there was no token or what is the matter.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import cache
 
 from mitmproxy import http
 
+from symphony_auth_proxy.diagnoses import MEANINGS, Diagnosis
 from symphony_auth_proxy.errors import Reason, SymphonyAuthProxyError
 
 PRODUCT = "symphony-auth-proxy"
@@ -41,10 +44,26 @@ _PROXY_ERRORS = {
     Reason.INTERNAL: "proxy_internal_error",
 }
 
+# The same where more is known about a destination that was not reached. (A login that does not
+# get through says nothing about the next hop of the request that waits for it.)
+_UNREACHED = {
+    Diagnosis.DNS: "dns_error",
+    Diagnosis.REFUSED: "connection_refused",
+    Diagnosis.NO_ROUTE: "destination_ip_unroutable",
+    Diagnosis.CONNECT_TIMEOUT: "connection_timeout",
+    Diagnosis.CLOSED: "connection_terminated",
+    Diagnosis.NOT_TLS: "tls_protocol_error",
+    Diagnosis.TLS_FAILED: "tls_protocol_error",
+    Diagnosis.CLIENT_CERTIFICATE: "tls_alert_received",
+}
+
+_LONGEST_DETAILS = 300
+"""Characters. Servers limit header lines, and some clients the head as a whole."""
+
 
 def answer(error: SymphonyAuthProxyError) -> http.Response:
     """Turn an error into the response that a client gets."""
-    details: dict[str, object] = {"reason": str(error.reason)}
+    details: dict[str, object] = {"reason": error.reason, "diagnosis": error.diagnosis}
     if error.bot is not None:
         details["bot"] = error.bot
     if error.user is not None:
@@ -55,7 +74,7 @@ def answer(error: SymphonyAuthProxyError) -> http.Response:
     headers = {
         "Content-Type": "application/json",
         "Cache-Control": "no-store",
-        "Proxy-Status": _proxy_status(error),
+        "Proxy-Status": _member(error.diagnosis, str(error), _proxy_error(error)),
     }
     if error.status == 407:
         headers["Proxy-Authenticate"] = _CHALLENGE
@@ -70,9 +89,30 @@ def acknowledgement() -> http.Response:
     return http.Response.make(200, json.dumps({"message": "OK"}), headers)
 
 
-def _proxy_status(error: SymphonyAuthProxyError) -> str:
-    kind = _PROXY_ERRORS.get(error.reason, "proxy_internal_response")
+def note(response: http.Response, diagnosis: Diagnosis) -> None:
+    """Say in an answer's `Proxy-Status` why there was no token, or what is the matter.
+
+    As a line of its own behind those that are there: members stand in the order in which an
+    answer came by (RFC 9209, section 2), and what others wrote is not touched.
+    """
+    name = b"proxy-status" if response.is_http2 else b"Proxy-Status"
+    response.headers.fields = (*response.headers.fields, (name, _noted(diagnosis)))
+
+
+@cache
+def _noted(diagnosis: Diagnosis) -> bytes:
+    return _member(diagnosis, MEANINGS[diagnosis].sentence).encode("ascii")
+
+
+def _proxy_error(error: SymphonyAuthProxyError) -> str:
+    if error.reason is Reason.UPSTREAM_UNREACHABLE and error.diagnosis in _UNREACHED:
+        return _UNREACHED[error.diagnosis]
+    return _PROXY_ERRORS.get(error.reason, "proxy_internal_response")
+
+
+def _member(diagnosis: Diagnosis, message: str, error: str | None = None) -> str:
     # A structured-field string (RFC 8941): printable ASCII, quotes and backslashes escaped.
-    text = re.sub(r"[^\x20-\x7e]", "?", str(error).partition("\n")[0])
+    text = re.sub(r"[^\x20-\x7e]", "?", message.partition("\n")[0][:_LONGEST_DETAILS])
     text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{PRODUCT}; error={kind}; details="{error.reason}: {text}"'
+    kind = f" error={error};" if error is not None else ""
+    return f'{PRODUCT};{kind} details="{diagnosis}: {text}"'

@@ -210,7 +210,7 @@ class Connections:
         local = any(_is_local(address) for address in (host, *addresses))
         return any(
             port == listener[1] and (local or listener[0] in {host, *addresses})
-            for listener in _listeners()
+            for listener in _listeners(self.state.active)
         )
 
     def _reaches_itself(self, server: connection.Server) -> bool:
@@ -220,7 +220,8 @@ class Connections:
             return True
         here = _is_local(peer[0]) or peer[0] == own[0]
         return any(
-            peer[1] == listener[1] and (here or peer[0] == listener[0]) for listener in _listeners()
+            peer[1] == listener[1] and (here or peer[0] == listener[0])
+            for listener in _listeners(self.state.active)
         )
 
 
@@ -245,9 +246,15 @@ def _is_local(host: str) -> bool:
     return is_loopback(host) or host.removeprefix("::ffff:") in _UNSPECIFIED
 
 
-def _listeners() -> list[connection.Address]:
+def _listeners(active: Active | None) -> list[connection.Address]:
+    """Where this process listens: for clients, for probes, for the browser of a person."""
     proxyserver = ctx.master.addons.get("proxyserver")
-    return [] if proxyserver is None else proxyserver.listen_addrs()
+    found: list[connection.Address] = [] if proxyserver is None else proxyserver.listen_addrs()
+    if "web_port" in ctx.options:
+        found.append((ctx.options.web_host, ctx.options.web_port))
+    if active is not None and (admin := active.settings.admin_listen) is not None:
+        found.append((admin.host, admin.port))
+    return found
 
 
 def through(proxy: UpstreamProxy) -> ServerSpec:

@@ -51,7 +51,7 @@ def forget(flow: http.HTTPFlow) -> None:
 def seal_request(flow: http.HTTPFlow) -> Seal:
     """Hide the secrets that a client brought; they still reach the server."""
     seal = seal_of(flow) or Seal()
-    seal.tokens, seal.secret_body = (), True
+    seal.tokens, seal.secret_body, seal.refusal = (), True, None
     request = flow.request
     # Addressed to this proxy, and never forwarded (RFC 9110, 11.7.2).
     request.headers.pop("proxy-authorization", None)
@@ -78,6 +78,14 @@ def seal_request(flow: http.HTTPFlow) -> Seal:
         seal.target = (request.path, secret)
     attach(flow, seal)
     return seal
+
+
+def brings_token(flow: http.HTTPFlow) -> bool:
+    """Whether a sealed request that passes as it is has a token of the client's own."""
+    return any(
+        name.lower() == "authorization" or (is_token_header(name) and not is_void(value))
+        for name, value in flow.request.headers.items(multi=True)
+    )
 
 
 def drop_placeholders(flow: http.HTTPFlow, seal: Seal) -> None:

@@ -14,6 +14,7 @@ from mitmproxy import connection, ctx, http
 from symphony_auth_proxy.ca.ca_files import CERTIFICATE_FILE
 from symphony_auth_proxy.core.decisions import Destination
 from symphony_auth_proxy.core.reading import canonical, require_one_destination
+from symphony_auth_proxy.instructions.guide import Guide, Visit, guide
 from symphony_auth_proxy.mitm.permit import authorities_of
 from symphony_auth_proxy.mitm.state import State
 from symphony_auth_proxy.model import Origin
@@ -37,7 +38,7 @@ class Portal:
     def __init__(self, state: State) -> None:
         self._state = state
         self._since = state.clock.wall()
-        self.pages = Pages(self.status, state.telemetry)
+        self.pages = Pages(self.status, state.telemetry, self._guide)
 
     def status(self) -> Status:
         """What is true now."""
@@ -71,11 +72,23 @@ class Portal:
             HOST, request.port, request.scheme, flow.client_conn.sni, authorities_of(request)
         )
         require_one_destination(destination, HOST)
-        page = self.pages.answer(request.method, _path(flow))
+        page = self.pages.answer(request.method, _path(flow), visit=self._visit(flow))
         response = http.Response.make(page.status, page.body, page.all_headers())
         if request.method == "HEAD":
             response.raw_content = b""  # the length in its head stays that of the page
         return response
+
+    def _guide(self, visit: Visit) -> Guide | None:
+        active = self._state.active
+        return guide(active.settings, visit) if active else None
+
+    def _visit(self, flow: http.HTTPFlow) -> Visit:
+        host, port = flow.client_conn.sockname[:2]
+        return Visit(
+            Origin(canonical(host) or host, port),
+            client=self._state.client_names.get(flow),
+            bot=flow.request.query.get("bot"),
+        )
 
 
 def _path(flow: http.HTTPFlow) -> str:

@@ -22,14 +22,16 @@ from symphony_auth_proxy.core.decisions import (
     Refuse,
     Request,
 )
+from symphony_auth_proxy.core.diagnosis import untouched
 from symphony_auth_proxy.core.verdict import Verdict, judge
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import (
     DestinationRefused,
     Reason,
     SymphonyAuthProxyError,
 )
 from symphony_auth_proxy.mitm import masking
-from symphony_auth_proxy.mitm.answers import acknowledgement, answer
+from symphony_auth_proxy.mitm.answers import acknowledgement, answer, note
 from symphony_auth_proxy.mitm.bodies import (
     can_be_held,
     may_be_read,
@@ -45,6 +47,7 @@ from symphony_auth_proxy.mitm.destinations import (
     refuse_strangers,
     send_to,
 )
+from symphony_auth_proxy.mitm.explaining import explain_answer, explain_failure
 from symphony_auth_proxy.mitm.failures import (
     NOT_HTTP_REQUEST,
     draining,
@@ -135,7 +138,7 @@ class Requests:
             case Inject():
                 await self._inject(turn, decision)
             case Acknowledge():
-                self.state.answer(flow, acknowledgement())
+                self._answer(flow, acknowledgement(), Diagnosis.LOGOUT_ANSWERED)
             case LoginCall():
                 await self._log_in(turn, decision, asked)
 
@@ -151,6 +154,7 @@ class Requests:
         if settings.other_hosts is OtherHosts.REFUSE:
             raise refused_host(flow.request.host)
         turn.seal.permits, turn.seal.secret_body = permit_elsewhere, False
+        self.state.story.untouched(flow, Diagnosis.OTHER_HOST, marked=False)
         if settings.proxy is not None and is_regular(flow):
             flow.server_conn.via = through(settings.proxy)
         plan_request(flow.request, secret=False)
@@ -163,6 +167,7 @@ class Requests:
         self.state.record(
             Event.PASSED, flow, host=flow.request.host, reason=decision.why.name.lower()
         )
+        self.state.story.untouched(flow, untouched(decision.why))
 
     def _let_through(self, turn: _Turn, decision: PassThrough) -> None:
         flow, origin = turn.flow, decision.origin
@@ -194,7 +199,13 @@ class Requests:
             self._passes(flow, login.call.passing)
         else:
             del self._passed[flow]
-            self.state.answer(flow, given)
+            self._answer(flow, given, Diagnosis.LOGIN_ANSWERED)
+
+    def _answer(self, flow: http.HTTPFlow, given: http.Response, why: Diagnosis) -> None:
+        """Answer in Symphony's stead, and say so."""
+        note(given, why)
+        self.state.story.answered(flow, why)
+        self.state.answer(flow, given)
 
     async def _inject(self, turn: _Turn, decision: Inject) -> None:
         flow, provider = turn.flow, turn.active.provider
@@ -217,9 +228,12 @@ class Requests:
             **whose(bot, user),
             component=decision.component,
             generation=pair.session.generation,
+            fingerprint=pair.session.value.fingerprint(),
         )
+        now, again = self.state.clock.monotonic(), flow in self.resends
+        self.state.story.injected(flow, pair, now, again=again)
         send_to(flow, decision.origin, decision.proxy)
-        if flow not in self.resends:  # else its body is in hand already
+        if not again:  # else its body is in hand already
             plan_request(flow.request, secret=False)
 
     @fail_closed
@@ -237,6 +251,7 @@ class Requests:
             self._judge(flow)
         except Exception as error:  # noqa: BLE001 (an answer that was not looked at stays here)
             failure = internal_after_answer(error)
+            self.state.story.failed(flow, failure)
             flow.response = answer(failure)
             self.state.cut_off(flow, answer(failure))
 
@@ -252,6 +267,9 @@ class Requests:
         elif given is not None and verdict is Verdict.REFUSED:
             given.provider.refused(given.pair, given.decision.component)
         plan_response(flow.response, secret=secret, hold=flow in self.resends)
+        # What may still be replaced, and what speaks against tokens, is looked at once more.
+        if verdict not in {Verdict.RESEND, Verdict.REFUSED} or flow.response.stream:
+            self._explain(flow)
 
     def _verdict(self, flow: http.HTTPFlow) -> Verdict:
         if flow not in self._injected or flow.response is None:
@@ -265,29 +283,45 @@ class Requests:
 
     @fail_closed
     async def response(self, flow: http.HTTPFlow) -> None:
-        given = self._injected.get(flow)
-        if given is None or flow.response is None or self._verdict(flow) is not Verdict.RESEND:
+        given, verdict = self._injected.get(flow), self._verdict(flow)
+        if given is None or flow.response is None:
             return
-        if flow.response.stream:  # it grew too long to hold, and is on its way to the client
-            given.provider.refused(given.pair, given.decision.component)
-        else:
-            await self._heal(flow, given)
+        match verdict:
+            case Verdict.RESEND if flow.response.stream:
+                # It grew too long to hold, and is on its way to the client.
+                given.provider.refused(given.pair, given.decision.component)
+                self._explain(flow, noted=True, repeatable=False)
+            case Verdict.RESEND:
+                healed = await self._heal(flow, given)
+                self._explain(flow, noted=healed)
+            case Verdict.REFUSED if not flow.response.stream:
+                self._explain(flow, repeatable=flow in self.resends)
+
+    def _explain(
+        self, flow: http.HTTPFlow, *, noted: bool = False, repeatable: bool = True
+    ) -> None:
+        given = self._injected.get(flow)
+        decision = given.decision if given is not None else self._passed.get(flow)
+        explain_answer(self.state, flow, decision, noted=noted, repeatable=repeatable)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Forget what was not valid HTTP: any part of it may be a secret out of place."""
         invalid = flow.error is not None and flow.error.msg.startswith(_INVALID)
         if flow not in self._known or invalid:
             masking.forget(flow)
+        explain_failure(self.state, flow)
 
-    async def _heal(self, flow: http.HTTPFlow, given: _Injected) -> None:
+    async def _heal(self, flow: http.HTTPFlow, given: _Injected) -> bool:
         """Get new tokens and send the request once more. A refresh that fails answers
-        503, which every SDK retries; a 401 from here would make each of them log in."""
+        503, which every SDK retries; a 401 from here would make each of them log in.
+
+        Returns whether the flow has the answer to a second attempt now."""
         now = self.state.clock.monotonic()
         with of_bot(given.decision.bot, given.decision.user):
             pair = await given.provider.renew(given.pair, given.decision.component, arrived=now)
         body = resendable_body(flow.request)
         if pair is None or body is None:
-            return
+            return False
         answered = await self.resends.send(flow, body)
         result = "failed" if answered is None else str(answered.status_code)
         named = whose(given.decision.bot, given.decision.user)
@@ -303,6 +337,8 @@ class Requests:
                 retry_after=1,
             )
         flow.response = answered
+        self.state.story.resent(flow, pair)
+        return True
 
     def _forget(self, flow: http.HTTPFlow) -> None:
         """Begin anew: a replay uses the flow that was there before."""

@@ -1,9 +1,6 @@
-"""Running the proxy: a lean master of our own, or mitmproxy's with a screen.
+"""Running the proxy: its modes, its options, its signals, and how it stops.
 
-A headless gateway needs a handful of addons where `mitmdump` has forty, and each of them is
-asked at every step of every request (tests/perf/overhead.py measures what that costs).
-`--web` and `--console` get all of mitmproxy's, with ours placed before whatever rewrites,
-shows or saves flows.
+What runs is one of the masters of `screens`, with our addon in it.
 """
 
 from __future__ import annotations
@@ -17,16 +14,13 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mitmproxy import exceptions, master, options
-from mitmproxy.addons import core, errorcheck, next_layer, proxyserver, tlsconfig, upstream_auth
-from mitmproxy.addons.script import ScriptLoader
+from mitmproxy.addons import proxyserver
 from mitmproxy.proxy import mode_specs
-from mitmproxy.tools.web.master import WebMaster
 from mitmproxy.utils import asyncio_utils
 
 from symphony_auth_proxy.config import load
@@ -34,19 +28,14 @@ from symphony_auth_proxy.core.addresses import is_loopback
 from symphony_auth_proxy.core.routing import Routes
 from symphony_auth_proxy.errors import ConfigError, Problem, SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
+from symphony_auth_proxy.mitm.screens import Screen, master_of
 from symphony_auth_proxy.mitm.surfaces import Surfaces
-from symphony_auth_proxy.model import Origin, Settings, UpstreamProxy
+from symphony_auth_proxy.mitm.upstream_login import UpstreamLogin
+from symphony_auth_proxy.mitm.web import COLUMNS, Inspector
+from symphony_auth_proxy.model import Origin, Settings, UpstreamProxy, Web
 from symphony_auth_proxy.secret import Secret
 
 _SUPPORTED_MODES = (mode_specs.RegularMode, mode_specs.ReverseMode, mode_specs.UpstreamMode)
-
-
-class Screen(Enum):
-    """What a person looks at while the proxy runs."""
-
-    NONE = "none"
-    WEB = "web"
-    CONSOLE = "console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +47,10 @@ class Run:
     confdir: str
     modes: Sequence[str] = ("regular",)
     screen: Screen = Screen.NONE
-    web_port: int = 8081
+    web: Web = field(default_factory=Web)
     options: Mapping[str, str] = field(default_factory=dict)
-    """Further options of mitmproxy, as `--set name=value` takes them."""
+    """Further options of mitmproxy, as `--set name=value` takes them. `upstream_auth`, as
+    NAME:PASSWORD, is for the proxy of `upstream:` and never becomes an option."""
     load: Callable[[Path | None], Settings] = load
     control: bool = False
     """Whether `status`, `flush`, `reload` and `admin.listen` are of this proxy."""
@@ -95,23 +85,7 @@ class Started:
             listeners_of_bots=tuple((bot.username, bot.listen) for bot in bots if bot.listen),
             clients=tuple(client.name for client in active.settings.clients),
             ca_certificate=Path(proxy.options.confdir) / "mitmproxy-ca-cert.pem",
-            web_url=proxy.web_url if isinstance(proxy, WebMaster) else None,
-        )
-
-
-class Gateway(master.Master):
-    """mitmproxy with only what a gateway needs."""
-
-    def __init__(self, opts: options.Options, addon: SymphonyAuth) -> None:
-        super().__init__(opts)
-        self.addons.add(
-            core.Core(),
-            proxyserver.Proxyserver(),
-            addon,
-            next_layer.NextLayer(),
-            upstream_auth.UpstreamAuth(),
-            tlsconfig.TlsConfig(),
-            errorcheck.ErrorCheck(),
+            web_url=proxy.web_url if isinstance(proxy, Inspector) else None,
         )
 
 
@@ -177,7 +151,7 @@ async def serve(run: Run, *, ready: Callable[[Started], None]) -> None:
     if any(_uses_listen(mode) for mode in run.modes):
         _require_free("--listen", run.listen)
     if run.screen is Screen.WEB:
-        _require_free("--web-port", Origin("127.0.0.1", run.web_port))
+        _require_free("--web-port", run.web.listen)
     proxy, addon = build(run)
     if run.control:
         _control(run, proxy, addon)
@@ -253,9 +227,12 @@ def _family(place: Origin) -> socket.AddressFamily:
 
 def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
     """Make a master with our addon in its place, configured but not yet running."""
+    given = dict(run.options)
+    login = _upstream_login(run.modes, given.pop("upstream_auth", None))
+    _refuse_secrets(given)
     opts = options.Options()
     addon = SymphonyAuth(run.load, Path(run.confdir))
-    proxy = _master(run.screen, opts, addon)
+    proxy = master_of(run.screen, opts, [addon, *login], run.web)
     try:
         # The values that the addon needs to find in place when it is configured.
         opts.update(
@@ -264,19 +241,61 @@ def build(run: Run) -> tuple[master.Master, SymphonyAuth]:
             mode=list(run.modes),
         )
         if run.screen is Screen.WEB:
-            opts.update(web_port=run.web_port, web_open_browser=sys.stdout.isatty())
-        opts.set(*(f"{name}={value}" for name, value in run.options.items()))
+            opts.update(
+                web_host=run.web.listen.host,
+                web_port=run.web.listen.port,
+                web_open_browser=sys.stdout.isatty(),
+                web_columns=list(COLUMNS),
+            )
+        opts.set(*(f"{name}={value}" for name, value in given.items()))
     except exceptions.OptionsError as error:
         raise ConfigError([Problem("--mode or --set", str(error))]) from error
-    addon.modes = partial(_modes, opts, tuple(opts.mode))
+    reserved = {run.web.listen.port: "--web-port"} if run.screen is Screen.WEB else {}
+    addon.modes = partial(_modes, opts, tuple(opts.mode), reserved)
     opts.update(symphony_config=run.config)
     if addon.state.trouble is not None:
         raise addon.state.trouble
     return proxy, addon
 
 
-def _modes(opts: options.Options, base: Sequence[str], settings: Settings) -> list[str]:
+def _upstream_login(modes: Sequence[str], credentials: str | None) -> list[UpstreamLogin]:
+    """Raises ConfigError."""
+    if credentials is None:
+        return []
+    parsed = [] if check_modes(modes, clients=True) else map(mode_specs.ProxyMode.parse, modes)
+    places = [mode.address for mode in parsed if isinstance(mode, mode_specs.UpstreamMode)]
+    if not places:
+        trouble = "is for --mode upstream:…; the file's `proxy` has `username` and `password`"
+    elif not credentials.partition(":")[0] or ":" not in credentials:
+        trouble = "must be NAME:PASSWORD"
+    else:
+        return [UpstreamLogin(places, Secret(credentials))]
+    raise ConfigError([Problem("--set upstream_auth", trouble)], source="the command line")
+
+
+_SECRET_OPTIONS = {
+    "proxyauth": "name clients and their passwords under `authProxy.clients`",
+    "web_password": "set `authProxy.web.passwordFile`",
+    "cert_passphrase": "keep the key of a certificate without one, readable by you alone",
+}
+"""Options of mitmproxy that hold secrets. Its UI shows every option."""
+
+
+def _refuse_secrets(given: Mapping[str, str]) -> None:
+    problems = [
+        Problem(f"--set {name}", f"would be shown in the inspection UI; {way_out}")
+        for name, way_out in _SECRET_OPTIONS.items()
+        if name in given
+    ]
+    if problems:
+        raise ConfigError(problems, source="the command line")
+
+
+def _modes(
+    opts: options.Options, base: Sequence[str], reserved: Mapping[int, str], settings: Settings
+) -> list[str]:
     """The modes to run in: those that were asked for, and the listeners that mean a bot.
+    `reserved`: ports that are taken once this runs, with the option that they are of.
 
     Raises ConfigError, also for a reverse proxy of what is not Symphony's: nothing would ever
     get a token there.
@@ -304,29 +323,13 @@ def _modes(opts: options.Options, base: Sequence[str], settings: Settings) -> li
         trouble = None if mode in opts.mode else _taken(place)
         if place.port in ports:
             trouble = "that is a port of --listen or --mode"
+        elif place.port in reserved:
+            trouble = f"that is the port of {reserved[place.port]}"
         if trouble is not None:
             problems.append(Problem("authProxy.bots[].listen", f"cannot be {place}: {trouble}"))
     if problems:
         raise ConfigError(problems, source="the set of listeners")
     return [*base, *listeners]
-
-
-def _master(screen: Screen, opts: options.Options, addon: SymphonyAuth) -> master.Master:
-    if screen is Screen.WEB:
-        return _with_addon(WebMaster(opts), addon)
-    if screen is Screen.CONSOLE:
-        from mitmproxy.tools.console.master import ConsoleMaster  # noqa: PLC0415 (needs a terminal library)
-
-        return _with_addon(ConsoleMaster(opts), addon)
-    return Gateway(opts, addon)
-
-
-def _with_addon[M: master.Master](proxy: M, addon: SymphonyAuth) -> M:
-    """Put our addon where scripts stand: before rewriters and before every sink."""
-    chain = proxy.addons.chain
-    index = next(i for i, other in enumerate(chain) if isinstance(other, ScriptLoader))
-    chain.insert(index, proxy.addons.register(addon))
-    return proxy
 
 
 def _handle_signals(proxy: master.Master) -> None:

@@ -59,6 +59,8 @@ class Seal:
     """Whether the request's body holds credentials, or may, as long as nothing is decided.
     It either streams, or is sealed by `seal_body` as soon as it is whole."""
     body: SealedField | None = None
+    refusal: SymphonyAuthProxyError | None = None
+    """Why the last check let nothing out."""
 
     def seal_body(self, request: http.Request) -> None:
         """Hide a body that holds credentials; it still reaches the server."""

@@ -129,6 +129,7 @@ def _to_server(
         if stream is not None and seal is not None:
             sealed = _for_the_wire(event, stream, seal)
             if isinstance(sealed, RefusedBySeal):
+                seal.refusal = sealed.error
                 _refused.add(stream)
                 yield from _original(self, stream, sealed)
                 return

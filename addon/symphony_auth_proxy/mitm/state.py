@@ -17,6 +17,7 @@ from symphony_auth_proxy.errors import SymphonyAuthProxyError
 from symphony_auth_proxy.mitm.answers import answer
 from symphony_auth_proxy.mitm.bodies import declared_length, has_body
 from symphony_auth_proxy.mitm.failures import internal, internal_after_answer
+from symphony_auth_proxy.mitm.story import Story
 from symphony_auth_proxy.model import Settings
 from symphony_auth_proxy.telemetry import Event, Facts, Telemetry, whose
 from symphony_auth_proxy.tokens.provider import TokenProvider
@@ -54,6 +55,7 @@ class State:
     refused: WeakSet[http.HTTPFlow] = field(default_factory=WeakSet)
     client_names: WeakKeyDictionary[http.HTTPFlow, str] = field(default_factory=WeakKeyDictionary)
     """For records: the configured client that sent a flow, or that it claimed to be from."""
+    story: Story = field(default_factory=Story)
     verified: WeakSet[connection.Server] = field(default_factory=WeakSet)
     """Connections whose certificate was asked to be verified when they were made."""
 
@@ -66,8 +68,16 @@ class State:
     def refuse(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
         """Answer a request ourselves; nothing of it is sent."""
         facts = whose(error.bot, error.user) if error.bot is not None else {}
-        self.record(Event.REFUSED, flow, reason=error.reason, host=flow.request.host, **facts)
+        self.record(
+            Event.REFUSED,
+            flow,
+            reason=error.reason,
+            diagnosis=error.diagnosis,
+            host=flow.request.host,
+            **facts,
+        )
         self.refused.add(flow)
+        self.story.failed(flow, error)
         self.answer(flow, answer(error))
 
     def answer(self, flow: http.HTTPFlow, response: http.Response) -> None:
@@ -92,6 +102,7 @@ class State:
         self.refused.discard(flow)
         self.last_words.pop(flow, None)
         self.client_names.pop(flow, None)
+        self.story.begin(flow)
 
 
 class HasState(Protocol):

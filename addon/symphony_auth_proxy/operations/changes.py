@@ -19,7 +19,7 @@ _NAMES = {
     "other_hosts": "otherHosts",
     "drain_seconds": "drainSeconds",
 }
-_AT_THE_NEXT_START = frozenset({"listen"})
+_AT_THE_NEXT_START = frozenset({"listen", "web"})
 _NOT_TOLD = frozenset({"bots", "clients", "source", "warnings", "ca_directory_configured"})
 
 

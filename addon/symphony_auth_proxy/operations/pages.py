@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from symphony_auth_proxy.ca.truststores import java
-from symphony_auth_proxy.operations import metrics
+from symphony_auth_proxy.instructions.guide import Guide, Visit
+from symphony_auth_proxy.operations import metrics, status_page
+from symphony_auth_proxy.operations.overview import overview
 from symphony_auth_proxy.operations.status import Status
 from symphony_auth_proxy.telemetry import Telemetry
 
@@ -39,7 +42,7 @@ class Page:
     content_type: str
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
-    """Further ones, beside those of every page."""
+    """Further ones, beside those of every page, or in their place."""
 
     def all_headers(self) -> dict[str, str]:
         return {"Content-Type": self.content_type, **HEADERS, **self.headers}
@@ -48,25 +51,38 @@ class Page:
 class Pages:
     """The pages of one running proxy."""
 
-    def __init__(self, look: Callable[[], Status], telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Status],
+        telemetry: Telemetry,
+        guide: Callable[[Visit], Guide | None] = lambda _visit: None,
+    ) -> None:
+        """`guide`: writes the instructions for a reader; None when there are none."""
         self._look = look
+        self._guide = guide
         self._exposition = metrics.exposition(look, telemetry)
         self._pages: dict[str, Callable[[], Page]] = {
-            "/": self._index,
             HEALTH: _health,
             READINESS: self._readiness,
             METRICS: self._metrics,
             "/status.json": self._status,
             CA: self._ca,
             "/ca.p12": self._trust_store,
+            **{path: partial(_file, path) for path in status_page.FILES},
         }
 
-    def answer(self, method: str, path: str, offered: Collection[str] | None = None) -> Page:
+    def answer(
+        self,
+        method: str,
+        path: str,
+        offered: Collection[str] | None = None,
+        visit: Visit | None = None,
+    ) -> Page:
         """Answer a request for one of the pages `offered` (None: all). Never raises for
-        what a client sends."""
-        page = self._pages.get(path)
+        what a client sends. `visit`: who reads, for the instructions on the status page."""
+        page = partial(self._index, visit) if path == "/" else self._pages.get(path)
         if page is None or (offered is not None and path not in offered):
-            names = ", ".join(sorted(self._pages if offered is None else offered))
+            names = ", ".join(sorted({"/", *self._pages} if offered is None else offered))
             return _error(404, f"there is no such page; there are {names}")
         if method not in {"GET", "HEAD"}:
             return _error(405, "pages are only read", {"Allow": "GET, HEAD"})
@@ -95,21 +111,30 @@ class Pages:
     def _made_of_ca(
         self, name: str, content_type: str, make: Callable[[x509.Certificate], bytes]
     ) -> Page:
-        path = self._look().ca_certificate
-        try:
-            content = make(x509.load_pem_x509_certificate(path.read_bytes()))
-        except (OSError, ValueError):
-            return _error(503, f"{path.name} cannot be read")
-        disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Page(200, content_type, content, disposition)
+        certificate = self._certificate()
+        if certificate is None:
+            return _error(503, f"{self._look().ca_certificate.name} cannot be read")
+        disposition = {"Content-Disposition": f'attachment; filename="proxy-{name}"'}
+        return Page(200, content_type, make(certificate), disposition)
 
-    def _index(self) -> Page:
-        links = "".join(f'<li><a href="{path}">{path}</a>\n' for path in self._pages if path != "/")
-        text = (
-            '<!doctype html>\n<html lang="en"><meta charset="utf-8">\n'
-            f"<title>symphony-auth-proxy</title>\n<h1>symphony-auth-proxy</h1>\n<ul>\n{links}</ul>\n"
-        )
-        return Page(200, "text/html; charset=utf-8", text.encode())
+    def _certificate(self) -> x509.Certificate | None:
+        try:
+            return x509.load_pem_x509_certificate(self._look().ca_certificate.read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _index(self, visit: Visit | None) -> Page:
+        """For people."""
+        guide = self._guide(visit) if visit is not None else None
+        certificate = self._certificate()
+        ca = status_page.Ca.of(certificate) if certificate is not None else None
+        body = status_page.render(overview(self._look().as_json()), guide, ca)
+        policy = {"Content-Security-Policy": status_page.POLICY}
+        return Page(200, "text/html; charset=utf-8", body, policy)
+
+
+def _file(path: str) -> Page:
+    return Page(200, status_page.FILES[path], status_page.content(path))
 
 
 def _health() -> Page:

@@ -8,13 +8,15 @@ how it is asked for or shown.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from symphony_auth_proxy.errors import SymphonyAuthProxyError
 from symphony_auth_proxy.model import Origin, Settings, TokenKind
-from symphony_auth_proxy.telemetry import Event, Telemetry
+from symphony_auth_proxy.telemetry import Event, Fact, News, Telemetry
 from symphony_auth_proxy.tokens.account import BotStatus
 from symphony_auth_proxy.tokens.provider import TokenProvider
 
@@ -26,6 +28,57 @@ DECISIONS = {
     Event.PASSTHROUGH: "passthrough",
 }
 """What is decided about a request (the last: about a connection), by the event it leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRecord:
+    """A login, or what went wrong with a token or a key."""
+
+    at: float
+    """Wall clock, seconds since the epoch."""
+    event: str
+    """As in the audit."""
+    result: str
+    """`ok` or `failed`."""
+    bot: str | None = None
+    user: str | None = None
+    kind: str | None = None
+    component: str | None = None
+    """Which refused the token."""
+    reason: str | None = None
+    diagnosis: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+    fingerprint: str | None = None
+    generation: int | None = None
+
+    @classmethod
+    def of(cls, news: News) -> LoginRecord:
+        names = {field.name for field in dataclasses.fields(cls)} & news.facts.keys()
+        told: dict[str, Any] = {name: news.facts[name] for name in names}
+        result = "ok" if news.event is Event.LOGIN_SUCCEEDED else "failed"
+        return cls(**(told | {"at": news.at, "event": news.event, "result": result}))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How often requests were refused for one reason, and what is known of the last one."""
+
+    reason: str
+    count: int
+    at: float
+    """Wall clock of the last one, seconds since the epoch."""
+    host: str | None = None
+    client: str | None = None
+    bot: str | None = None
+    diagnosis: str | None = None
+
+    @classmethod
+    def of(cls, news: News, telemetry: Telemetry) -> Refusals:
+        reason = str(news.facts["reason"])
+        names = ("host", "client", "bot", "diagnosis")
+        told = {name: str(news.facts[name]) for name in names if name in news.facts}
+        return cls(reason, telemetry.count(Event.REFUSED, reason=reason), news.at, **told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +100,16 @@ class Status:
     awaited: tuple[str, ...] = ()
     """Bots whose first login has not ended yet, one way or the other."""
     decisions: Mapping[str, int] = field(default_factory=dict)
+    requests: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """That got tokens: by bot, then by component."""
+    passed: Mapping[str, int] = field(default_factory=dict)
+    """That passed without any: by the reason."""
+    resends: Mapping[str, int] = field(default_factory=dict)
+    """By the status that the second attempt got, or `failed`."""
+    logins: tuple[LoginRecord, ...] = ()
+    """The last ones, and what went wrong with tokens and keys, the newest first."""
+    refusals: tuple[Refusals, ...] = ()
+    """The latest first."""
     draining: bool = False
     trouble: str | None = None
     """Why no Symphony request is served."""
@@ -80,6 +143,11 @@ class Status:
             bots=tuple(provider.snapshot(name) for name in names) if provider else (),
             awaited=tuple(name for name in names if not _has_tried(telemetry, name)),
             decisions={name: telemetry.count(event) for event, name in DECISIONS.items()},
+            requests=_requests(telemetry),
+            passed=_sums(telemetry, Event.PASSED, "reason"),
+            resends=_sums(telemetry, Event.RESENT, "result"),
+            logins=tuple(map(LoginRecord.of, telemetry.logins())),
+            refusals=tuple(Refusals.of(news, telemetry) for news in telemetry.refusals()),
             draining=draining,
             trouble=_in_short(trouble),
         )
@@ -117,6 +185,25 @@ class Status:
         return found
 
 
+def _requests(telemetry: Telemetry) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for event, labels, number in telemetry.counts():
+        if event is Event.INJECTED:
+            of_bot = found.setdefault(str(labels.get("bot", "")), {})
+            component = str(labels.get("component", ""))
+            of_bot[component] = of_bot.get(component, 0) + number
+    return found
+
+
+def _sums(telemetry: Telemetry, wanted: Event, label: str) -> dict[str, int]:
+    """How often something happened, by one of its labels, the most frequent first."""
+    sums: Counter[Fact] = Counter()
+    for event, labels, number in telemetry.counts():
+        if event is wanted:
+            sums[labels.get(label, "")] += number
+    return {str(name): number for name, number in sums.most_common()}
+
+
 def _has_tried(telemetry: Telemetry, bot: str) -> bool:
     """Counters, not the tokens: a flush does not make a proxy unready that was ready."""
     return any(
@@ -129,4 +216,4 @@ def _in_short(trouble: SymphonyAuthProxyError | None) -> str | None:
     """One line: the whole list of a file's problems is for the log and for `reload`."""
     if trouble is None:
         return None
-    return f"{trouble.reason}: {str(trouble).partition('\n')[0]}"
+    return f"{trouble.reason}: {str(trouble).partition('\n')[0].removesuffix(':')}"

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.utils import formatdate
-from typing import Any
+from typing import Any, ClassVar
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
@@ -40,6 +40,8 @@ ROUTES: Mapping[Component, Sequence[Route]] = {
 MAX_BODY = 512 * 1024 * 1024
 """Bytes. Uploads are held in memory."""
 _CHUNK = 64 * 1024
+_ALERT_SECONDS = 5.0
+"""How long a client has to read it."""
 
 # Failed handshakes are part of the play, not of the log.
 logging.getLogger("tornado.general").addHandler(logging.NullHandler())
@@ -48,6 +50,7 @@ logging.getLogger("tornado.general").addHandler(logging.NullHandler())
 def server_context(pki: Pki, client_certificates: ssl.VerifyMode) -> ssl.SSLContext:
     """Make the TLS side of a listener: 1.2 or newer, clients verified against our CA."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = _Alerting
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(pki.server)
     context.load_verify_locations(pki.ca)
@@ -70,6 +73,37 @@ def bind(port: int = 0) -> socket.socket:
         place = f"127.0.0.1:{port}"
         raise OSError(error.errno, os.strerror(error.errno or 0), place) from error
     return held
+
+
+class _Alerting(ssl.SSLSocket):
+    """Leaves clients whose handshake fails the time to read why.
+
+    With TLS 1.3 they have sent their request by then. A connection that is closed with
+    something unread ends in a reset, and on loopback that comes faster than they can read.
+    """
+
+    _ending: ClassVar[set[asyncio.Task[None]]] = set()
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            rest = socket.socket(fileno=os.dup(self.fileno()))
+            task = asyncio.get_running_loop().create_task(_read_out(rest))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            raise
+
+
+async def _read_out(connection: socket.socket) -> None:
+    """Read until the client hangs up, which it does when it has seen the alert."""
+    with connection, suppress(OSError):  # a time-out is one
+        connection.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(_ALERT_SECONDS):
+            while await asyncio.get_running_loop().sock_recv(connection, _CHUNK):
+                pass
 
 
 class Listener:

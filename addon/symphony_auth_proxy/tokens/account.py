@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from symphony_auth_proxy.auth import OnBehalfOfLogin
 from symphony_auth_proxy.auth.key_delivery import AgentVersion
@@ -162,12 +163,22 @@ class TokenStatus:
     trouble: str | None = None
     """Why the last login failed, while that has not been healed."""
     retry_in: float | None = None
+    diagnosis: str | None = None
+    """What the trouble is, out of `diagnoses.Diagnosis`."""
+    hint: str | None = None
+    """What to do about the trouble."""
+    obtained: float | None = None
+    """Wall clock when the login that brought it ended, seconds since the epoch."""
+    renew_in: float | None = None
+    """When it is to be replaced: by the first request after that, which does not wait for it."""
 
     @classmethod
-    def of(cls, line: Line, now: float) -> TokenStatus:
+    def of(cls, line: Line, now: float, wall: float) -> TokenStatus:
+        """`now`, `wall`: the same instant by the monotonic and by the wall clock."""
         slot = line.slot
         held, setback = slot.held, slot.setback
-        known_end = held is not None and held.life.end != float("inf")
+        known_end = held is not None and held.life.end != inf
+        to_be_renewed = held is not None and held.life.advisory != inf
         return cls(
             kind=slot.kind,
             state=slot.state(now),
@@ -178,6 +189,10 @@ class TokenStatus:
             fingerprint=held.fingerprint if held else None,
             trouble=f"{setback.error.reason}: {setback.error}" if setback else None,
             retry_in=max(setback.request_at - now, 0.0) if setback else None,
+            diagnosis=setback.error.diagnosis if setback else None,
+            hint=(setback.error.hint() or None) if setback else None,
+            obtained=wall - (now - held.obtained) if held else None,
+            renew_in=max(held.life.advisory - now, 0.0) if held and to_be_renewed else None,
         )
 
 
@@ -194,3 +209,5 @@ class BotStatus:
     """Of how many users the bot's app keeps sessions."""
     waiting: int = 0
     """How many requests wait for tokens of the bot or of these users now."""
+    pod: str | None = None
+    """Host and port of the pod that it belongs to."""

@@ -22,6 +22,9 @@ class Keyring:
         self._bot = bot
         self._telemetry = telemetry
         self._held: KeyMaterial | None = None
+        self.trouble: KeyMaterialError | None = None
+        """Why the key that is held can no longer be read from its source: told when a login
+        with it is refused."""
 
     async def read(self) -> KeyMaterial:
         """Return the key in the file, or the last one that could be read.
@@ -34,6 +37,7 @@ class Keyring:
         except KeyMaterialError as error:
             if self._held is None:
                 raise
+            self.trouble = error.with_traceback(None)
             self._telemetry.record(
                 Event.KEY_RELOAD_FAILED,
                 bot=self._bot,
@@ -43,5 +47,5 @@ class Keyring:
             return self._held
         if self._held is not None and self._held.fingerprint != keys.fingerprint:
             self._telemetry.record(Event.KEY_RELOADED, bot=self._bot, fingerprint=keys.fingerprint)
-        self._held = keys
+        self._held, self.trouble = keys, None
         return keys

@@ -8,18 +8,17 @@ whoever waits gets what is true when it wakes up.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, closing
-from pathlib import PurePath
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from random import Random
 from typing import Protocol
 
 from symphony_auth_proxy.auth.key_delivery import FIRST_WITH_KEY_DELIVERY, agent_version
 from symphony_auth_proxy.clock import Clock
+from symphony_auth_proxy.core import names
 from symphony_auth_proxy.core.backoff import Failure
+from symphony_auth_proxy.core.diagnosis import of_login
 from symphony_auth_proxy.core.freshness import Life, State
-from symphony_auth_proxy.core.names import key_of
 from symphony_auth_proxy.core.slot import Slot
 from symphony_auth_proxy.errors import (
     KeyMaterialError,
@@ -27,6 +26,7 @@ from symphony_auth_proxy.errors import (
     LoginRejected,
     LoginUnavailable,
     Reason,
+    place_of,
 )
 from symphony_auth_proxy.keys import KeyMaterial
 from symphony_auth_proxy.model import GrantedToken, LoginRequest, LoginResponse, Pod, Token
@@ -54,22 +54,28 @@ AGENT_VERSION_LIFE = 600.0
 class Transport(Protocol):
     """Whatever carries login requests to Symphony."""
 
-    async def send(self, request: LoginRequest) -> LoginResponse:
-        """Send one request. Raises LoginUnavailable when there is no answer, and other
-        LoginErrors for what the connection itself tells."""
+    def exchange(
+        self, request: LoginRequest, account: str = ""
+    ) -> AbstractAsyncContextManager[LoginResponse]:
+        """Send one request; its answer is read inside. Raises LoginUnavailable when there is
+        none, and other LoginErrors for what the connection itself tells."""
         ...
 
 
-async def converse[T](talk: Generator[LoginRequest, LoginResponse, T], transport: Transport) -> T:
-    """Send what a login method yields, until it has what it wants."""
+async def converse[T](
+    talk: Generator[LoginRequest, LoginResponse, T], transport: Transport, account: str = ""
+) -> T:
+    """Send what a login method yields, until it has what it wants. `account`: whose login it
+    is, for those who watch."""
     with closing(talk):
-        try:
-            request = next(talk)
-            while True:
-                request = talk.send(await transport.send(request))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        request = next(talk)
+        while True:
+            async with transport.exchange(request, account) as response:
+                try:
+                    request = talk.send(response)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
 
 
 class Logins:
@@ -107,7 +113,13 @@ class Logins:
         shown: str | None = None
 
         def failed(error: Failure) -> None:
-            self._failed(line, epoch, error, shown)
+            told = of_login(
+                error,
+                line.slot.kind,
+                simplified=account.simplified,
+                key_trouble=account.keyring.trouble if account.keyring is not None else None,
+            )
+            self._failed(line, epoch, told, shown)
 
         try:
             async with (
@@ -134,7 +146,7 @@ class Logins:
             failed(_unavailable(line, "was cancelled"))
             raise
         except Exception as error:  # noqa: BLE001 (else those who wait would start it again, at once and for ever)
-            failed(_unavailable(line, f"failed: {_place(error)}", Reason.INTERNAL))
+            failed(_unavailable(line, f"failed: {place_of(error)}", Reason.INTERNAL))
 
     @asynccontextmanager
     async def _admitted(self, account: Account) -> AsyncGenerator[None]:
@@ -146,7 +158,7 @@ class Logins:
                 yield
 
     async def _log_in(self, account: Account, line: Line, epoch: int, keys: KeyMaterial) -> None:
-        slot, identity, key = line.slot, account.identity, key_of(account.bot, account.user)
+        slot, identity, key = line.slot, account.identity, names.key_of(account.bot, account.user)
         assert identity is not None
         if line is account.key_manager and account.simplified:
             told = await self._key_delivery_until(account, identity.pod)
@@ -157,6 +169,7 @@ class Logins:
         granted = await converse(
             identity.method.login(slot.kind, identity.pod, keys, self._clock.wall()),
             self.transport,
+            names.shown(account.bot, account.user),
         )
         now = self._clock.monotonic()
         token = Token(slot.kind, granted.value, slot.next_generation(), now, self._end(granted))
@@ -198,7 +211,8 @@ class Logins:
             account.agent = None
             try:
                 async with self._tasks.time_limit(AGENT_INFO_BUDGET):
-                    version = await converse(agent_version(pod), self.transport)
+                    asking = names.shown(account.bot, account.user)
+                    version = await converse(agent_version(pod), self.transport, asking)
             except (LoginError, TimeoutError):
                 return None
             if version is None:
@@ -222,6 +236,7 @@ class Logins:
                 **whose(slot.bot, slot.user),
                 kind=_kind(slot),
                 reason=error.reason,
+                diagnosis=error.diagnosis,
                 error=str(error),
             )
 
@@ -235,10 +250,3 @@ def _kind(slot: Slot) -> str:
 def _unavailable(line: Line, what: str, reason: Reason | None = None) -> LoginUnavailable:
     kind = line.slot.kind.replace("_", " ")
     return LoginUnavailable(f"the {kind} login of {line.slot.owner} {what}", reason=reason)
-
-
-def _place(error: Exception) -> str:
-    """Where an unforeseen error came from. Not its text, which may hold anything."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"

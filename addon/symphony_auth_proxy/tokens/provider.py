@@ -191,11 +191,12 @@ class TokenProvider:
         account = self._accounts.find(bot, user)
         if account is None:
             raise KeyError(bot, user)
-        now = self._clock.monotonic()
-        session, key_manager = (TokenStatus.of(line, now) for line in account.lines)
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        session, key_manager = (TokenStatus.of(line, now, wall) for line in account.lines)
         together = [account] if user is not None else self._accounts.of(bot)
         waiting = sum(one.waiters for one in together)
-        return BotStatus(bot, session, key_manager, user, len(together) - 1, waiting)
+        pod = str(account.identity.pod.pod.origin) if account.identity else None
+        return BotStatus(bot, session, key_manager, user, len(together) - 1, waiting, pod)
 
     async def aclose(self) -> None:
         """End all logins; whoever waits gets LoginUnavailable."""

@@ -24,6 +24,8 @@ class Connection:
     connected: float
     encrypted: float | None = None
     """When the TLS handshake with Symphony was done; None: it never was."""
+    answered: float | None = None
+    """When the head of the answer was there."""
     tls_version: str | None = None
     cipher: str | None = None
     alpn: str | None = None
@@ -40,7 +42,9 @@ class Exchange:
     ended: float
     response: LoginResponse | None = None
     error: LoginError | None = None
-    """Why there is no answer that could be read. Neither this nor a response: whoever asked
-    stopped waiting."""
+    """Why there is no answer, or why it is not the one that was wanted. Neither this nor a
+    response: it was given up, as when whoever asked stops waiting."""
     connection: Connection | None = None
     """None: there never was one."""
+    account: str = ""
+    """Whose it is, as people call it; empty: nobody said."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
+from typing import Any
 
 import httpcore
 
@@ -64,17 +65,23 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
                 return self._stream
         raise failure
 
+    def answered(self) -> None:
+        """Note that the head of an answer is there."""
+        self._note(answered=time.time())
+
     def _encrypted(self, tls: ssl.SSLObject) -> None:
-        assert self.connection is not None
         cipher = tls.cipher()
-        self.connection = dataclasses.replace(
-            self.connection,
+        self._note(
             encrypted=time.time(),
             tls_version=tls.version(),
             cipher=cipher[0] if cipher else None,
             alpn=tls.selected_alpn_protocol(),
             certificates=shown_certificates(tls),
         )
+
+    def _note(self, **facts: Any) -> None:
+        assert self.connection is not None
+        self.connection = dataclasses.replace(self.connection, **facts)
 
     async def aclose(self) -> None:
         """Close the connection, whatever state it is in: httpcore forgets the one whose TLS

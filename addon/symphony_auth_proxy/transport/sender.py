@@ -13,8 +13,9 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 
 import httpcore
 
@@ -53,7 +54,7 @@ _OURS = frozenset(
 )
 """Headers that describe the message or the connection: configured ones are left out."""
 
-_NETWORK_ERRORS = (
+NETWORK_ERRORS = (
     OSError,  # of sockets, TLS, DNS and asyncio's own time-out
     httpcore.TimeoutException,
     httpcore.NetworkError,
@@ -76,26 +77,45 @@ class Transport:
     async def send(
         self, request: LoginRequest, *, connect_timeout: float = 5.0, read_timeout: float = 10.0
     ) -> LoginResponse:
-        """Send `request` and return the answer, whatever its status.
+        """Send `request` and return the answer, as `exchange` does."""
+        async with self.exchange(
+            request, connect_timeout=connect_timeout, read_timeout=read_timeout
+        ) as response:
+            pass
+        return response
 
-        The time-outs, in seconds, hold for each step; their sum bounds the whole exchange.
-        Raises Unreachable (a LoginUnavailable) when no answer comes, LoginProtocolError when
-        it is larger than `MAXIMUM_BODY`.
+    @asynccontextmanager
+    async def exchange(
+        self,
+        request: LoginRequest,
+        account: str = "",
+        *,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 10.0,
+    ) -> AsyncGenerator[LoginResponse]:
+        """Send `request` and yield the answer, whatever its status.
+
+        It is read inside: a LoginError that is raised there is what became of the exchange,
+        for those who watch, and `account` is whose it is. The time-outs, in seconds, hold for
+        each step; their sum bounds the wait for the answer. Raises Unreachable (a
+        LoginUnavailable) when none comes, LoginProtocolError when it is larger than
+        `MAXIMUM_BODY`.
         """
         begun, network = time.time(), CheckedNetwork()
         response: LoginResponse | None = None
         failure: LoginError | None = None
         try:
             response = await self._answer(request, network, connect_timeout, read_timeout)
+            yield response
         except LoginError as error:
             failure = error
             raise
         finally:
             if self._watch is not None:
+                ended = time.time() if response is None else response.received
                 self._watch(
-                    Exchange(request, begun, time.time(), response, failure, network.connection)
+                    Exchange(request, begun, ended, response, failure, network.connection, account)
                 )
-        return response
 
     async def _answer(
         self,
@@ -108,11 +128,12 @@ class Transport:
         check_literal(endpoint.origin)
         context = client_context(self._trust_bundle, request.certificate)
         timeouts = {"connect": connect_timeout, "read": read_timeout, "write": read_timeout}
-        message = _message(request, timeouts)
+        _check_headers(request)
+        sent = _on_the_wire(request, timeouts)
         try:
             async with asyncio.timeout(connect_timeout + read_timeout):
-                return await _sent(message, endpoint, context, network)
-        except _NETWORK_ERRORS as error:
+                return await _sent(sent, endpoint, context, network)
+        except NETWORK_ERRORS as error:
             attempt = Attempt(
                 endpoint.origin,
                 endpoint.proxy,
@@ -131,14 +152,16 @@ async def _sent(
     message: httpcore.Request, endpoint: Endpoint, context: ssl.SSLContext, network: CheckedNetwork
 ) -> LoginResponse:
     async with httpcore.AsyncConnectionPool(
-        ssl_context=context, proxy=_proxy(endpoint.proxy), network_backend=network
+        ssl_context=context, proxy=proxy_of(endpoint.proxy), network_backend=network
     ) as pool:
         response = await pool.handle_async_request(message)
+        network.answered()
         async with aclosing(response):
             return await _received(response, endpoint.origin)
 
 
-def _proxy(proxy: UpstreamProxy | None) -> httpcore.Proxy | None:
+def proxy_of(proxy: UpstreamProxy | None) -> httpcore.Proxy | None:
+    """Return a corporate proxy as httpcore takes it."""
     if proxy is None:
         return None
     url = httpcore.URL(scheme="http", host=proxy.host, port=proxy.port, target="/")
@@ -148,10 +171,21 @@ def _proxy(proxy: UpstreamProxy | None) -> httpcore.Proxy | None:
     return httpcore.Proxy(url, auth=(proxy.username.encode(), password.encode()))
 
 
-def _message(request: LoginRequest, timeouts: dict[str, float]) -> httpcore.Request:
-    origin = request.endpoint.origin
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request as it is sent."""
+
+    target: str
+    """The path, with the context that the component has."""
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def message(request: LoginRequest, tell: Callable[[Secret], str] = Secret.reveal) -> Message:
+    """Return what is sent. `tell`: what to put in the place of each secret; whoever shows a
+    message to people has another one, and shows what was sent in all else."""
     headers = [
-        ("Host", str(origin).removesuffix(":443")),
+        ("Host", str(request.endpoint.origin).removesuffix(":443")),
         ("User-Agent", "symphony-auth-proxy"),
         ("Accept", "application/json"),
         ("Accept-Encoding", "identity"),
@@ -159,33 +193,22 @@ def _message(request: LoginRequest, timeouts: dict[str, float]) -> httpcore.Requ
     ]
     body = b""
     if request.json is not None:
-        body = json.dumps({name: _text(value) for name, value in request.json.items()}).encode()
+        told = {
+            name: tell(value) if isinstance(value, Secret) else value
+            for name, value in request.json.items()
+        }
+        body = json.dumps(told).encode()
         headers.append(("Content-Type", "application/json"))
     if request.method == "POST":
         headers.append(("Content-Length", str(len(body))))
-    headers += _configured(request.endpoint.headers)
-    headers += _configured(request.headers)
+    configured = (*request.endpoint.headers, *request.headers)
+    headers += [(name, tell(value)) for name, value in configured if name.lower() not in _OURS]
     last_wins = {name.lower(): (name, value) for name, value in headers}
-    return httpcore.Request(
-        request.method,
-        httpcore.URL(
-            scheme="https",
-            host=origin.host,
-            port=origin.port,
-            target=request.endpoint.context + request.path,
-        ),
-        headers=list(last_wins.values()),
-        content=body,
-        extensions={"timeout": timeouts},
-    )
+    return Message(request.endpoint.context + request.path, tuple(last_wins.values()), body)
 
 
-def _text(value: str | Secret) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
-
-
-def _configured(headers: Iterable[tuple[str, Secret]]) -> Iterator[tuple[str, str]]:
-    for name, secret in headers:
+def _check_headers(request: LoginRequest) -> None:
+    for name, secret in (*request.endpoint.headers, *request.headers):
         value = secret.reveal()
         if not (_HEADER_NAME.fullmatch(name) and value.isascii() and value.isprintable()):
             raise LoginProtocolError(
@@ -193,8 +216,17 @@ def _configured(headers: Iterable[tuple[str, Secret]]) -> Iterator[tuple[str, st
                 hint="check defaultHeaders in the configuration: letters of ASCII only, and no "
                 "line break at the end",
             )
-        if name.lower() not in _OURS:
-            yield name, value
+
+
+def _on_the_wire(request: LoginRequest, timeouts: dict[str, float]) -> httpcore.Request:
+    origin, sent = request.endpoint.origin, message(request)
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme="https", host=origin.host, port=origin.port, target=sent.target),
+        headers=list(sent.headers),
+        content=sent.body,
+        extensions={"timeout": timeouts},
+    )
 
 
 async def _received(response: httpcore.Response, origin: Origin) -> LoginResponse:

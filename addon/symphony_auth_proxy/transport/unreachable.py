@@ -43,6 +43,7 @@ class Trouble(StrEnum):
     CERTIFICATE_EXPIRED = "certificate_expired"
     CERTIFICATE_NAME = "certificate_name"
     CLIENT_CERTIFICATE = "client_certificate"
+    BOT_CERTIFICATE_EXPIRED = "bot_certificate_expired"
 
     READ_TIMEOUT = "read_timeout"
     CLOSED = "closed"
@@ -239,6 +240,13 @@ def _client_certificate(alert: str, attempt: Attempt) -> _Finding:
             f"{attempt.origin} asks for a client certificate, and none is configured",
             "RSA logins go to the pod's and key manager's own hosts, port 443; for certificate "
             "logins configure bot.certificate",
+        )
+    if "CERTIFICATE_EXPIRED" in alert:  # or not valid yet: RFC 8446, section 6.2
+        return (
+            Trouble.BOT_CERTIFICATE_EXPIRED,
+            f"{attempt.origin} says that the client certificate has expired",
+            "have a new one signed: `symphony-auth-proxy keys csr` makes the request; if it is "
+            "valid, compare the clocks",
         )
     return (
         Trouble.CLIENT_CERTIFICATE,

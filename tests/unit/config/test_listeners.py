@@ -57,6 +57,53 @@ def test_health_may_be_served_off_loopback_with_a_warning(workplace):
     assert not any("9090" in warning for warning in on_loopback.warnings)
 
 
+@pytest.mark.parametrize("place", [place.replace("8080", "8081") for place in OFF_LOOPBACK])
+def test_off_loopback_the_inspection_ui_needs_a_password(workplace, place):
+    problems = workplace.problems(own(f"web: {{listen: '{place}'}}", CLIENTS))
+
+    assert set(problems) == {"authProxy.web.listen"}
+    assert "`authProxy.web.passwordFile`" in problems["authProxy.web.listen"]
+    web = workplace.load(own(f"web: {{listen: '{place}', password: correct horse battery}}")).web
+    assert str(web.listen) == place
+    assert web.password.matches("correct horse battery")
+
+
+def test_the_inspection_ui_is_on_loopback_unless_told(workplace):
+    web = workplace.load(own("web: {flows: 7}")).web
+
+    assert (web.listen, web.password, web.flows) == (Origin("127.0.0.1", 8081), None, 7)
+
+
+@pytest.mark.parametrize(
+    ("part", "path", "words"),
+    [
+        ("flows: 0", "flows", "from 1 to"),
+        ("flows: 1000001", "flows", "from 1 to"),
+        ("flows: many", "flows", "from 1 to"),
+        ("flows: true", "flows", "from 1 to"),
+        ("listen: '127.0.0.1:0'", "listen", "1 to 65535"),
+        ("listen: 8081", "listen", "HOST:PORT"),
+        ("flows: 5, password: ''", "password", "empty"),
+        ("passwordFile: nowhere", "passwordFile", "cannot be read"),
+        ("password: hunter2-canary, passwordFile: password", None, "keep one"),
+        ("passwordHash: hunter2-canary", "passwordHash", "not a known key"),
+    ],
+)
+def test_a_mistake_about_the_inspection_ui_is_named(workplace, part, path, words):
+    problems = workplace.problems(own(f"web: {{{part}}}"))
+
+    place = "authProxy.web" if path is None else f"authProxy.web.{path}"
+    assert words in problems[place]
+    assert "hunter2" not in str(problems)
+
+
+def test_a_short_password_of_the_ui_is_worth_a_warning(workplace):
+    settings = workplace.load(own("web: {password: hunter2}"))
+
+    assert any("inspection UI" in warning for warning in settings.warnings)
+    assert "hunter2" not in str(settings)
+
+
 def test_a_port_that_means_a_bot_is_a_fixed_one(workplace):
     problems = workplace.problems(own(f"bots: [{bot('127.0.0.1:0')}]"))
 
@@ -73,6 +120,7 @@ def test_a_port_that_means_a_bot_is_a_fixed_one(workplace):
             "authProxy.bots[0].listen",
         ),
         (["admin: {listen: '127.0.0.1:8080'}"], "admin.listen", "authProxy.listen"),
+        (["web: {listen: '127.0.0.1:8080'}"], "web.listen", "authProxy.listen"),
         (["admin: {listen: 'localhost:8080'}"], "admin.listen", "authProxy.listen"),
         (["admin: {listen: '0.0.0.0:8080'}"], "admin.listen", "authProxy.listen"),
         (["listen: '0.0.0.0:9'", CLIENTS, f"bots: [{bot('10.0.0.1:9')}]"], "bots[0].listen", "au"),

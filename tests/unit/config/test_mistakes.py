@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from symphony_auth_proxy import config
 from symphony_auth_proxy.config.bdk import File
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import ConfigError
 
 CANARY = "hunter2-canary"
@@ -354,3 +355,32 @@ def test_no_text_raises_anything_but_a_config_error(workplace, text):
         config.load(path, environ=workplace.environ)
 
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "diagnosis"),
+    [
+        ("privateKey: {path: nowhere.pem}", Diagnosis.KEY_FILE),
+        ("privateKey: {path: encrypted.pem}", Diagnosis.KEY_PASSWORD),
+        ("certificate: {path: combined.pem}, privateKeys: x", Diagnosis.CONFIGURATION),
+    ],
+)
+def test_a_file_whose_keys_alone_are_the_trouble_says_what_is_the_matter_with_them(
+    workplace, text, diagnosis
+):
+    path = workplace.write(f"host: acme.example\nbot: {{username: pricing-bot, {text}}}")
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, environ=workplace.environ)
+    assert caught.value.diagnosis is diagnosis
+
+
+def test_different_troubles_of_keys_are_one_of_the_configuration(workplace):
+    path = workplace.write("""
+        host: acme.example
+        bot: {username: pricing-bot, privateKey: {path: nowhere.pem}}
+        authProxy: {bots: [{username: other-bot, privateKey: {path: encrypted.pem}}]}
+    """)
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, environ=workplace.environ)
+    assert len(caught.value.problems) == 2
+    assert caught.value.diagnosis is Diagnosis.CONFIGURATION

@@ -33,6 +33,7 @@ authProxy:
       defaultHeaders: {{X-Api-Key: {CANARY}}}
   answerLogins: true
   admin: {{listen: 127.0.0.1:9090}}
+  web: {{listen: 127.0.0.1:9091, password: {CANARY}, flows: 50}}
   clients:
     - {{name: one, password: {CANARY}, bots: [pricing-bot]}}
     - {{name: two, passwordFile: password, onBehalfOf: [alice, 71811853189212]}}
@@ -55,7 +56,7 @@ def test_no_secret_is_shown(shown):
     assert "correct horse" not in shown
     assert "PRIVATE KEY" not in shown
     assert "argon2" not in shown
-    assert shown.count("***") == 21
+    assert shown.count("***") == 22
 
 
 def test_what_the_file_does_not_give_says_where_it_comes_from(shown):

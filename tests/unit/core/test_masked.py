@@ -33,3 +33,7 @@ def test_of_any_other_token_nothing_but_the_fingerprint_stays(token: str) -> Non
 def test_what_only_looks_like_a_jwt_shows_nothing() -> None:
     for token in ("a.b.c", "eyJhbGciOiJub25lIn0.not-json.signature", "0100abcdef" * 20):
         assert masked(token) == f"[sealed #{Secret(token).fingerprint()}]"
+
+
+def test_a_token_of_many_schemes_is_no_way_to_stop_anybody() -> None:
+    assert TOKEN not in masked("Bearer " * 5_000 + TOKEN)

@@ -6,11 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from mitmproxy import optmanager
 from mitmproxy.addons.script import ScriptLoader
 
 from symphony_auth_proxy.errors import ConfigError
 from symphony_auth_proxy.mitm.addon import SymphonyAuth
-from symphony_auth_proxy.mitm.runner import Run, Screen, build, check_modes, raise_file_limit
+from symphony_auth_proxy.mitm.runner import Run, build, check_modes, raise_file_limit
+from symphony_auth_proxy.mitm.screens import Screen
 from symphony_auth_proxy.model import Origin
 from symphony_auth_proxy.sandbox import Sandbox
 
@@ -64,6 +66,61 @@ def test_options_that_would_leak_tokens_refuse_to_start(
 ) -> None:
     with pytest.raises(ConfigError, match=name):
         built(sandbox, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("proxyauth", "bank:hunter2-canary", "authProxy.clients"),
+        ("web_password", "hunter2-canary", "authProxy.web.passwordFile"),
+        ("cert_passphrase", "hunter2-canary", "without one"),
+        ("upstream_auth", "bank:hunter2-canary", "--mode upstream:"),
+    ],
+)
+@pytest.mark.parametrize("screen", [Screen.NONE, Screen.WEB])
+def test_secrets_do_not_become_options(
+    sandbox: Sandbox, screen: Screen, name: str, value: str, way_out: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"--set {name}") as refused:
+        built(sandbox, screen, **{name: value})
+    assert way_out in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("screen", [Screen.NONE, Screen.WEB])
+def test_the_password_of_another_proxy_is_none_either(sandbox: Sandbox, screen: Screen) -> None:
+    async def main() -> str:
+        run = Run(
+            config=str(sandbox.config),
+            listen=Origin("127.0.0.1", 0),
+            confdir=str(sandbox.directory / "proxy-ca"),
+            modes=["upstream:http://127.0.0.1:3128"],
+            screen=screen,
+            options={"upstream_auth": "bank:hunter2-canary"},
+        )
+        proxy, addon = build(run)
+        await addon.done()
+        return str(optmanager.dump_dicts(proxy.options))
+
+    assert "hunter2" not in asyncio.run(main())
+
+
+def test_a_password_of_another_proxy_has_a_name(sandbox: Sandbox) -> None:
+    run = Run(
+        config=str(sandbox.config),
+        listen=Origin("127.0.0.1", 0),
+        confdir=str(sandbox.directory / "proxy-ca"),
+        modes=["upstream:http://127.0.0.1:3128"],
+        options={"upstream_auth": "hunter2-canary"},
+    )
+    with pytest.raises(ConfigError, match="NAME:PASSWORD") as refused:
+        build(run)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_screen_is_trimmed_behind_the_view(sandbox: Sandbox) -> None:
+    names = built(sandbox, Screen.WEB)
+    assert names.index("View") < names.index("Trimming")
 
 
 @pytest.mark.parametrize("variable", ["SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE"])

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from support.clock import TurnedClock
 from support.settings import bot, settings
 from symphony_auth_proxy.core.freshness import State
-from symphony_auth_proxy.errors import ConfigError, Problem
+from symphony_auth_proxy.diagnoses import Diagnosis
+from symphony_auth_proxy.errors import ConfigError, Problem, Reason
 from symphony_auth_proxy.model import Client, Origin, OtherHosts, Settings, TokenKind, UpstreamProxy
 from symphony_auth_proxy.operations.changes import changes
 from symphony_auth_proxy.operations.status import Status
@@ -23,8 +25,13 @@ from symphony_auth_proxy.tokens.account import BotStatus, TokenStatus
 TWO = settings(bot("pricing-bot"), bot("compliance-bot"))
 
 
-def status(settings: Settings | None = TWO, *logins: tuple[Event, str], **changes: Any) -> Status:
-    telemetry = Telemetry()
+def status(
+    settings: Settings | None = TWO,
+    *logins: tuple[Event, str],
+    telemetry: Telemetry | None = None,
+    **changes: Any,
+) -> Status:
+    telemetry = telemetry or Telemetry()
     for event, name in logins:
         telemetry.record(event, bot=name, kind=TokenKind.SESSION)
     facts: dict[str, Any] = {
@@ -95,7 +102,7 @@ def test_without_a_good_configuration_it_is_not_ready_and_says_so_in_one_line() 
     trouble = ConfigError([Problem("host", "is missing")], source="config.yaml")
     found = status(None, trouble=trouble)
 
-    assert found.obstacles() == ("configuration: config.yaml has 1 problem:",)
+    assert found.obstacles() == ("configuration: config.yaml has 1 problem",)
 
 
 def test_everything_fits_into_json() -> None:
@@ -113,6 +120,86 @@ def test_everything_fits_into_json() -> None:
     assert set(told["decisions"]) == {"injected", "passed", "answered", "refused", "passthrough"}
     assert told["bots"][0]["session"]["fingerprint"] == "7f3a"
     assert told["bots"][0]["key_manager"]["trouble"] == "login_rejected: no"
+
+
+def test_the_last_logins_are_told_newest_first_with_when_they_were() -> None:
+    clock = TurnedClock(1000.0)
+    telemetry = Telemetry(clock)
+    telemetry.record(
+        Event.LOGIN_SUCCEEDED,
+        bot="pricing-bot",
+        kind=TokenKind.SESSION,
+        generation=3,
+        fingerprint="7f3a",
+        seconds=0.2,
+    )
+    clock.step_wall(5)
+    telemetry.record(
+        Event.LOGIN_FAILED,
+        bot="pricing-bot",
+        user="alice",
+        kind="user_session",
+        reason=Reason.LOGIN_REJECTED,
+        diagnosis=Diagnosis.USER_NOT_ACCEPTED,
+        error="the pod knows no alice",
+    )
+
+    failed, succeeded = status(telemetry=telemetry).as_json()["logins"]
+
+    assert failed == {
+        "at": 1005.0,
+        "event": "login_failed",
+        "result": "failed",
+        "bot": "pricing-bot",
+        "user": "alice",
+        "kind": "user_session",
+        "component": None,
+        "reason": "login_rejected",
+        "diagnosis": "user_not_accepted",
+        "error": "the pod knows no alice",
+        "seconds": None,
+        "fingerprint": None,
+        "generation": None,
+    }
+    assert (succeeded["at"], succeeded["result"]) == (1000.0, "ok")
+    assert (succeeded["fingerprint"], succeeded["generation"]) == ("7f3a", 3)
+
+
+def test_requests_are_counted_by_bot_and_component() -> None:
+    telemetry = Telemetry()
+    for bot_name, component, times in (
+        ("pricing-bot", "agent", 3),
+        ("pricing-bot", "pod", 1),
+        ("compliance-bot", "pod", 2),
+    ):
+        for _ in range(times):
+            telemetry.record(
+                Event.INJECTED, bot=bot_name, component=component, user="alice", generation=1
+            )
+    for reason in ("login", "other_path", "other_path"):
+        telemetry.record(Event.PASSED, reason=reason, host="acme.symphony.com")
+    telemetry.record(Event.RESENT, bot="pricing-bot", result="200")
+
+    told = status(telemetry=telemetry)
+
+    assert told.requests == {"pricing-bot": {"agent": 3, "pod": 1}, "compliance-bot": {"pod": 2}}
+    assert list(told.passed.items()) == [("other_path", 2), ("login", 1)]
+    assert told.resends == {"200": 1}
+
+
+def test_refusals_are_counted_by_reason_and_the_last_one_is_told() -> None:
+    clock = TurnedClock(1000.0)
+    telemetry = Telemetry(clock)
+    for client_name in ("pricing", "risk"):
+        telemetry.record(Event.REFUSED, reason="client_unknown", host="a", client=client_name)
+        clock.step_wall(1)
+    telemetry.record(Event.REFUSED, reason="cross_site", host="b")
+
+    latest, before = status(telemetry=telemetry).refusals
+
+    assert (latest.reason, latest.count, latest.at, latest.client) == ("cross_site", 1, 1002, None)
+    assert (before.reason, before.count, before.at) == ("client_unknown", 2, 1001)
+    assert (before.host, before.client) == ("a", "risk")
 
 
 def client(name: str, password: str) -> Client:

@@ -1,5 +1,8 @@
 """Logins by client certificate: the handshake, the body rules, the name in the certificate."""
 
+import select
+import socket
+import ssl
 from pathlib import Path
 
 import httpx
@@ -75,6 +78,22 @@ def test_session_auth_demands_a_certificate_in_the_handshake(sandbox, caller):
     with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError, httpx.ConnectError)):
         caller.send("POST", Component.SESSION_AUTH, SESSION_LOGIN)
     assert sandbox.requests == ()
+
+
+def test_whose_handshake_fails_can_read_why(sandbox):
+    """Also when it has not stopped sending: with TLS 1.3 it does not know yet."""
+    context = ssl.create_default_context(cafile=sandbox.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    origin = sandbox.origin(Component.SESSION_AUTH)
+    with (
+        socket.create_connection(("127.0.0.1", origin.port), timeout=10) as connection,
+        context.wrap_socket(connection, server_hostname=origin.host) as client,
+    ):
+        assert select.select([client], [], [], 10)[0], "the server has not said anything"
+        for _ in range(20):
+            client.send(bytes(1024))
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            client.recv(1)
 
 
 @pytest.mark.parametrize("component", [Component.SESSION_AUTH, Component.KEY_MANAGER])

@@ -8,6 +8,7 @@ from support.clock import settled
 from support.engine import Engine, scenario
 from support.scripted_pod import ON_PREMISES, answer, bot, generations, json_answer
 from symphony_auth_proxy.core.freshness import State
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import LoginUnavailable
 from symphony_auth_proxy.model import Component, TokenKind
 from symphony_auth_proxy.tokens.provider import Wants
@@ -85,8 +86,23 @@ async def test_an_unknown_agent_and_no_key_manager_leave_pod_calls_alone(engine:
     assert generations(await engine.get(Wants.SESSION)) == (1, 0)
     agent_call = engine.asked(Wants.BOTH)
     await engine.clock.turn(10)
-    with pytest.raises(LoginUnavailable):
+    with pytest.raises(LoginUnavailable) as told:
         await agent_call
+    assert told.value.diagnosis is Diagnosis.KEY_DELIVERY_INCOMPLETE
+    assert engine.key_manager.diagnosis == "key_delivery_incomplete"
+
+
+@scenario(OWN_AGENT)
+async def test_without_key_delivery_a_key_manager_that_is_down_is_what_is_told(
+    engine: Engine,
+) -> None:
+    engine.pod.simplified = False
+    engine.pod.answers[KEY_MANAGER] = answer(503)
+    agent_call = engine.asked(Wants.BOTH)
+    await engine.clock.turn(10)
+    with pytest.raises(LoginUnavailable) as told:
+        await agent_call
+    assert told.value.diagnosis is Diagnosis.KEY_MANAGER_UNAVAILABLE
 
 
 @scenario(OWN_AGENT)

@@ -23,6 +23,7 @@ from support.scripted_pod import (
 )
 from symphony_auth_proxy.auth import CertificateLogin
 from symphony_auth_proxy.core.freshness import State
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import (
     KeyMaterialError,
     LoginProtocolError,
@@ -203,6 +204,26 @@ async def test_a_broken_new_file_keeps_the_old_key_and_says_so(engine: Engine) -
     engine.keys.material = None
     assert generations(await engine.renew(pair, Component.AGENT)) == (2, 2)
     assert engine.telemetry.count(Event.KEY_RELOAD_FAILED, bot=NAME) == 2
+
+
+@scenario()
+async def test_an_old_key_that_is_then_refused_is_not_blamed_for_the_broken_file(
+    engine: Engine,
+) -> None:
+    pair = await engine.get()
+    engine.provider.accepted(pair, Component.AGENT)
+    engine.keys.material = None
+    engine.pod.answers[SESSION] = UNAUTHORIZED
+    with pytest.raises(LoginRejected, match="; the key file cannot be read") as refused:
+        await engine.renew(pair, Component.AGENT)
+    assert refused.value.diagnosis is Diagnosis.KEY_MATERIAL
+    assert engine.session.diagnosis == "key_material"
+    # Once the file is well again, a refusal is one of its key.
+    engine.keys.material = key("new")
+    await engine.clock.turn(60)
+    with pytest.raises(LoginRejected) as refused:
+        await engine.get()
+    assert refused.value.diagnosis is not Diagnosis.KEY_MATERIAL
 
 
 @scenario()

@@ -28,6 +28,7 @@ from loopback import (
     trouble_with,
 )
 from pki import client_certificate, company_ca
+from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.model import UpstreamProxy
 from symphony_auth_proxy.secret import Secret
 from symphony_auth_proxy.transport.unreachable import Trouble, Unreachable
@@ -126,6 +127,17 @@ def test_a_client_certificate_that_is_not_accepted_is_named(version, ca, way_out
         run(transport().send(login(port, certificate=certificate)))
     assert caught.value.trouble is Trouble.CLIENT_CERTIFICATE
     assert way_out in f"{caught.value} {caught.value.hint()}"
+
+
+@TLS_VERSIONS
+def test_a_client_certificate_that_has_expired_is_named(version):
+    begun = datetime.now(UTC) - timedelta(days=2)
+    certificate = client_certificate("pricing-bot", valid_from=begun, days=1)
+    tls = demanding_context()
+    tls.maximum_version = version
+    with refusing_handshakes(tls) as port, pytest.raises(Unreachable) as caught:
+        run(transport().send(login(port, certificate=certificate)))
+    assert caught.value.diagnosis is Diagnosis.BOT_CERTIFICATE_EXPIRED
 
 
 def test_a_server_that_drops_the_connection_instead_may_mean_the_certificate():

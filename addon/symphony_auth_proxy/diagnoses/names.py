@@ -1,14 +1,7 @@
-"""What can be the matter, as a closed list: what each means, and the way out.
-
-One list for everybody who has to say why: flows (their comment), answers (`Proxy-Status`),
-`doctor` and the README. An error says more in its sentence, and in its hint what fits the
-case; here stands what is true of all of its kind. Names are part of the contract.
-"""
+"""The names of all that can be the matter: a closed list, and part of the contract."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -122,16 +115,3 @@ class Diagnosis(StrEnum):
     # What runs on this machine.
     CA_NOT_TRUSTED_HERE = "ca_not_trusted_here"
     CA_EXPIRES = "ca_expires"
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """One entry of the list, for people."""
-
-    sentence: str
-    """What it means: a clause without a full stop."""
-    way_out: str
-    """What to do; empty where there is nothing to do."""
-
-
-MEANINGS: Mapping[Diagnosis, Meaning] = {}

@@ -10,19 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
 
 from symphony_auth_proxy.auth import RsaLogin
-from symphony_auth_proxy.core.addresses import is_loopback
-from symphony_auth_proxy.model import Bot, Client, Endpoint, Origin
+from symphony_auth_proxy.instructions.access import CA_FILE, PROXY_HOST, Access, Snippet
+from symphony_auth_proxy.model import Bot, Endpoint, Origin
 
 PASSWORD = "${SYMPHONY_PROXY_PASSWORD}"  # noqa: S105 (a placeholder)
 THROW_AWAY_KEY = "throw-away.pem"
-PROXY_HOST = "PROXY-HOST"
-_PEM = "proxy-ca.pem"
-_JAVA_STORE = "proxy-ca.p12"
 _INDENT = "  "
 _PLAIN = re.compile(r"[A-Za-z/$][A-Za-z0-9_./${}-]*|[0-9]+(?:\.[0-9]+){3}")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})  # YAML 1.1
@@ -31,47 +25,11 @@ type _Entry = str | tuple[str, str | int | list[_Entry]]
 """A comment, or a key with its value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What a bot's program needs to know of this proxy."""
-
-    bot: Bot
-    client: Client | None
-    """As whom it comes in; None when everybody on this machine may."""
-    listen: Origin
-    ca: Path
-    """The proxy's CA, PEM."""
-    answers_logins: bool
-
-    @property
-    def on_this_machine(self) -> bool:
-        return is_loopback(self.listen.host)
-
-    @property
-    def host(self) -> str:
-        """The proxy's host as it stands in a URL."""
-        host = self.listen.host
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return host
-        if address.is_unspecified:
-            return PROXY_HOST
-        return f"[{host}]" if address.version == 6 else host
-
-
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    text: str
-    notes: tuple[str, ...] = ()
-    """What the text has no place for: JSON knows no comments."""
-
-
 def bdk_python(access: Access) -> Snippet:
     trust_store: list[_Entry] = [
         "The proxy's CA. For its calls to Symphony, BDK 3 trusts this file alone, BDK 2 beside\n"
         f"the system's CAs.{_how_to_make_it(access, 'pem')}",
-        ("path", _ca_pem(access)),
+        ("path", access.ca_pem),
     ]
     introduction = [
         "For the bot's own configuration (Symphony's BDK for Python): these keys in place of the",
@@ -139,7 +97,7 @@ def node(access: Access) -> Snippet:
         "For the bot's config.json (symphony-api-client-node): these keys in place of the same "
         "ones there, and no `podProxyURL` and `agentProxyURL`.",
         "Both proxy URLs are needed: the key manager login does not use `proxyURL`.",
-        f"Start the bot with NODE_EXTRA_CA_CERTS={_ca_pem(access)}{_how_to_make_it(access, 'pem')}",
+        f"Start the bot with NODE_EXTRA_CA_CERTS={access.ca_pem}{_how_to_make_it(access, 'pem')}",
         _login_note(access),
     ]
     if access.client is not None:
@@ -158,7 +116,7 @@ SNIPPETS: Mapping[str, Callable[[Access], Snippet]] = {
 def _java(access: Access) -> list[_Entry]:
     trust_store: list[_Entry] = [
         f"The proxy's CA, which is added to the system's.{_how_to_make_it(access, 'p12')}",
-        ("path", _JAVA_STORE),
+        ("path", CA_FILE.format("p12")),
         "The file has no password, but BDK Java passes over a trust store without one: any text\n"
         "will do.",
         ("password", "changeit"),
@@ -224,14 +182,10 @@ def _proxy(access: Access, about_password: str) -> list[_Entry]:
     return result
 
 
-def _ca_pem(access: Access) -> str:
-    return str(access.ca) if access.on_this_machine else _PEM
-
-
 def _how_to_make_it(access: Access, form: str) -> str:
-    if form == "pem" and access.on_this_machine:
+    if form == "pem" and access.ca is not None:
         return ""
-    return f"\nThis makes it: symphony-auth-proxy ca export --format {form} -o proxy-ca.{form}"
+    return f"\nThis makes it: {access.fetch(form)}"
 
 
 def _yaml(entries: list[_Entry]) -> str:
