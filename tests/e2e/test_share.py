@@ -275,7 +275,9 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
     assert "is-this" not in told
     assert "What to do:" in told
     assert "ends in .har or .mitm" in share(text, "-o", tmp_path / "o.zip", home=tmp_path, code=2)
-    share(tmp_path / "none", "-o", tmp_path / "out.har", home=tmp_path, code=2)
+    assert "No such file" in share(
+        tmp_path / "none", "-o", tmp_path / "out.har", home=tmp_path, code=1
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
 
 

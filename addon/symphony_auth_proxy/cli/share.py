@@ -20,7 +20,7 @@ _SHOWN = 6
 
 
 @click.command()
-@click.argument("capture", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("capture", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "-o",
     "--output",
@@ -53,7 +53,7 @@ def share(capture: Path, output: Path, bodies: str, force: bool) -> None:
     """
     if output.suffix.lower() not in _FORMATS:
         raise click.BadParameter("the name ends in .har or .mitm", param_hint="-o")
-    if output.exists() and output.samefile(capture):
+    if output.exists() and capture.exists() and output.samefile(capture):
         raise click.BadParameter("that is the capture itself", param_hint="-o")
     try:
         with _progress() as progress:
