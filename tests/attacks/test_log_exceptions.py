@@ -15,8 +15,9 @@ from attacks.origins import ScriptedSymphony, answer, server_tls
 from attacks.raw import Wire
 from attacks.seen import CLIENT_SECRETS, Seen
 from attacks.stage import ECHO, SESSION_INFO, Attacked, Start, everything_at
-from symphony_auth_proxy.mitm import masking, permit, resend, seal
+from symphony_auth_proxy.mitm import masking, permit, resend, seal, story
 from symphony_auth_proxy.mitm import requests as mitm_requests
+from symphony_auth_proxy.mitm import state as mitm_state
 from symphony_auth_proxy.tokens import provider
 
 
@@ -64,6 +65,8 @@ PLACES: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "showing tokens": (masking, "show_tokens", _boom),
     "planning the body": (mitm_requests, "plan_request", _boom),
     "the provider": (provider.TokenProvider, "get", _async_boom),
+    "telling it": (story.Story, "_show", _boom),
+    "recording it": (mitm_state.State, "record", _boom),
     "the permit": (permit.Permit, "__call__", _boom),
     "unsealing": (seal.SealedField, "reveal", _boom),
 }
@@ -93,6 +96,7 @@ def test_an_exception_of_our_own_refuses_the_request(
 
 AFTERWARDS: dict[str, tuple[Any, str, Callable[..., object]]] = {
     "sealing the answer": (masking, "seal_response", _boom),
+    "explaining": (story.Story, "_show", _boom),
     "judging": (mitm_requests, "judge", _boom),
     "planning the answer's body": (mitm_requests, "plan_response", _boom),
     "noting success": (provider.TokenProvider, "accepted", _boom),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, WebSocket
 
 # Counts the requests that are under way, until their answers are whole: what they bring is
 # shown a moment later.
@@ -86,8 +86,9 @@ DETAIL = ".flow-detail"
 class Mitmweb:
     """The screen of one visitor."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, news: WebSocket) -> None:
         self.page = page
+        self._news = news
         self._detail = page.locator(DETAIL)
 
     @classmethod
@@ -96,9 +97,10 @@ class Mitmweb:
         page.add_init_script(_COUNTING)
         page.goto(url)
         page.locator("input[type=password]").fill(password)
-        page.keyboard.press("Enter")
+        with page.expect_websocket() as news:
+            page.keyboard.press("Enter")
         page.get_by_text("connected", exact=True).wait_for()
-        return cls(page)
+        return cls(page, news.value)
 
     def rows(self, text: str = "") -> Locator:
         """The flows in the list, or those of them that hold a text."""
@@ -130,9 +132,12 @@ class Mitmweb:
             close.click()
 
     def search(self, expression: str) -> None:
-        """Type into the search field."""
+        """Type into the search field. What is found comes over the WebSocket."""
         self.page.get_by_role("link", name="Flow List").click()
-        self.page.get_by_placeholder("Search").fill(expression)
+        field = self.page.get_by_placeholder("Search")
+        if field.input_value() != expression:
+            with self._news.expect_event("framereceived", _tells_what_is_found):
+                field.fill(expression)
         self.page.evaluate("() => window.settled()")
 
     def copy(self, row: Locator, entry: str) -> str:
@@ -163,3 +168,8 @@ class Mitmweb:
         """Run commands of mitmproxy, each with its arguments; return what they answer."""
         answers: list[Any] = self.page.evaluate(_COMMAND, list(commands))
         return answers
+
+
+def _tells_what_is_found(frame: str | bytes) -> bool:
+    told = json.loads(frame)
+    return bool(told["type"] == "flows/filterUpdate" and told["payload"]["name"] == "search")

@@ -153,7 +153,9 @@ def test_no_file_at_all_is_a_finding_too(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("SYMPHONY_AUTH_PROXY_CONFIG", raising=False)
     result = CliRunner().invoke(cli, ["doctor", "--json"])
     assert result.exit_code == 78
-    assert json.loads(result.output)["cause"] == "configuration"
+    told = json.loads(result.output)
+    assert told["cause"] == "configuration"
+    assert "--config" in told["findings"][0]["what_to_do"]
 
 
 def test_a_key_that_cannot_be_used_spares_neither_the_hosts_nor_the_other_bots(
@@ -167,6 +169,16 @@ def test_a_key_that_cannot_be_used_spares_neither_the_hosts_nor_the_other_bots(
     assert about(found, Area.LOGINS, Level.SKIPPED)[0].subject == KEY_BOT
     assert sandbox.logins(username=CERTIFICATE_BOT) == 2
     assert doctor(sandbox, "--offline").exit_code == 78
+
+
+def test_a_ca_that_serve_does_not_start_with_ends_as_serve_does(sandbox: Sandbox) -> None:
+    authority.ensure(sandbox.directory / "own-ca", ["localhost"])
+    with change(sandbox.config) as document:
+        document["host"] = "acme.example"
+        document["authProxy"]["ca"]["directory"] = "own-ca"
+    result = doctor(sandbox, "--offline")
+    assert result.exit_code == 78
+    assert "the CA is not for acme.example" in result.output
 
 
 def test_a_host_that_is_not_there_is_the_cause_and_logins_are_not_tried(sandbox: Sandbox) -> None:

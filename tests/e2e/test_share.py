@@ -275,6 +275,8 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
     assert "is-this" not in told
     assert "What to do:" in told
     assert "ends in .har or .mitm" in share(text, "-o", tmp_path / "o.zip", home=tmp_path, code=2)
+    missing = tmp_path / "none" / "out.har"
+    assert "there is no directory" in share(text, "-o", missing, home=tmp_path, code=2)
     assert "No such file" in share(
         tmp_path / "none", "-o", tmp_path / "out.har", home=tmp_path, code=1
     )

@@ -137,6 +137,17 @@ def test_what_is_remembered_is_bounded_and_good_news_do_not_drown_the_bad(
     assert refusal.facts["host"] == "host-999"
 
 
+def test_bad_news_are_bounded_too(clock: TurnedClock) -> None:
+    telemetry = Telemetry(clock)
+    for number in range(1000):
+        clock.step_wall(1)
+        telemetry.record(Event.LOGIN_FAILED, bot="one", error=f"attempt {number}")
+
+    errors = [news.facts["error"] for news in telemetry.logins()]
+
+    assert errors == [f"attempt {number}" for number in range(999, 999 - NEWS_KEPT, -1)]
+
+
 def test_the_last_refusal_of_each_reason_is_remembered(clock: TurnedClock) -> None:
     telemetry = Telemetry(clock)
     for reason in ("cross_site", "unknown_bot", "cross_site"):

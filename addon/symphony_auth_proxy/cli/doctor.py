@@ -52,7 +52,7 @@ def doctor(config_path: Path | None, offline: bool, as_json: bool) -> None:
     login 15.
 
     Exits with 0 when there is no problem (warnings and notes are none), with 78 when the
-    configuration or a key cannot be used, else with 1.
+    configuration, a key or the proxy's CA cannot be used, else with 1.
 
     \b
     Examples:

@@ -58,6 +58,8 @@ def serve(
     """
     if web and console:
         raise click.UsageError("--web and --console exclude each other.")
+    if console and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("--console needs a terminal.")
     options = dict(_name_and_value(setting) for setting in settings)
     path = config.find(config_path)
     load = partial(config.load, default_proxy=upstream_proxy(modes, options.get("upstream_auth")))

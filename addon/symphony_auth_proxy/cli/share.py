@@ -55,6 +55,8 @@ def share(capture: Path, output: Path, bodies: str, force: bool) -> None:
         raise click.BadParameter("the name ends in .har or .mitm", param_hint="-o")
     if output.exists() and capture.exists() and output.samefile(capture):
         raise click.BadParameter("that is the capture itself", param_hint="-o")
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"there is no directory {output.parent}", param_hint="-o")
     try:
         with _progress() as progress:
             report = share_capture(

@@ -27,11 +27,11 @@ EVERY = 2.0
 @click.option("--json", "as_json", is_flag=True, help="All of it, as one line of JSON.")
 @click.option("--watch", is_flag=True, help="Keep showing it, until Ctrl-C. Needs a terminal.")
 def status(config_path: Path | None, as_json: bool, watch: bool) -> None:
-    """Show the running proxy: bots, tokens, last logins and errors, requests.
+    """Show the running proxy: bots, tokens, logins, errors.
 
-    The same as the page http://symphony.proxy/ shows. Asks over a socket that only you can
-    open. Tokens are shown as fingerprints. Exits with 1 when no proxy runs with this
-    configuration; once it watches, it waits for the proxy to come back.
+    Its requests and refusals too: the same as the page http://symphony.proxy/ shows. Asks over
+    a socket that only you can open. Tokens are shown as fingerprints. Exits with 1 when no proxy
+    runs with this configuration; once it watches, it waits for the proxy to come back.
 
     \b
     Examples:

@@ -151,7 +151,9 @@ def _login(login: LoginView) -> tuple[Text, Text]:
     whose = f", {login.what}: " if login.what else ": "
     told = Text.assemble((login.bot, "bold"), whose, _mark(login.mark))
     told.append("".join(f", {fact}" for fact in login.facts))
-    return _when(login.at, login.ago), told.append(f": {login.trouble}" if login.trouble else "")
+    told.append(f": {login.trouble}" if login.trouble else "")
+    told.append(f". What to do: {login.hint}" if login.hint else "")
+    return _when(login.at, login.ago), told
 
 
 def _refusal(refusal: RefusalView) -> tuple[Text, Text]:

@@ -34,6 +34,7 @@ from symphony_auth_proxy.keys import KeyMaterial, KeySource
 from symphony_auth_proxy.model import Settings
 from symphony_auth_proxy.transport import Transport
 
+_OTHER_FILE = "correct this, or name another file by --config"
 _UNUSABLE = "`serve` does not start with it, and a running proxy keeps the one it has"
 
 
@@ -88,7 +89,9 @@ class _Examination:
         self._note(about)
         if found is not None:
             self._note(runtimes.examined(found, settings, os.environ))
-        return Report(tuple(self._findings), usable=not problems, offline=offline)
+        # What is wrong with the CA keeps `serve` from starting, as wrong keys do.
+        usable = not problems and all(one.level is not Level.PROBLEM for one in about)
+        return Report(tuple(self._findings), usable=usable, offline=offline)
 
     def _opened(self, settings: Settings) -> tuple[list[BotWithKeys], list[AppWithKeys]]:
         """Open all credentials, after what else there is to say about the configuration."""
@@ -176,7 +179,7 @@ def _of_problem(config_path: Path | None, problem: Problem) -> Finding:
         Level.PROBLEM,
         harmless(problem.message),
         _UNUSABLE,
-        "correct this in the file" if problem.path else "",
+        "correct this in the file" if problem.path else _OTHER_FILE,
         Diagnosis.CONFIGURATION,
     )
 

@@ -138,7 +138,7 @@ def _home_of(java: str | None) -> str | None:
     return str(Path(java).resolve().parent.parent) if java else None
 
 
-_ENV = "`symphony-auth-proxy env` and `run` tell it"
+_ENV = "`symphony-auth-proxy run` and `symphony-auth-proxy env` see to it"
 
 _RUNTIMES = (
     _Runtime(

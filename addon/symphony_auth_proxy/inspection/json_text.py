@@ -15,16 +15,12 @@ from typing import Any
 
 from symphony_auth_proxy.inspection.jwts import Jwt, without_signatures
 from symphony_auth_proxy.inspection.page import cut, distance, instant, page
+from symphony_auth_proxy.inspection.secret_kinds import kind_of
 from symphony_auth_proxy.secret import Secret
 
 _DEEPEST = 60
 """Levels that are shown: what is nested deeper was made to break somebody."""
 _INDENT = "  "
-_SECRET_KEYS = re.compile(
-    r"(?:(?:session|key_?manager|access|refresh|id|authorization|app|symphony|anti_?csrf)_?)?token"
-    r"|s?key|kmsession|password|passphrase|client_?secret",
-    re.IGNORECASE,
-)
 _TIME_KEYS = re.compile(r"(?i:time_?stamp|date|time|expiry|expires|modified)$|(?:At|On)$")
 _SECONDS = range(1_000_000_000, 10_000_000_000)
 """From 2001 on. Symphony's own are milliseconds."""
@@ -123,7 +119,7 @@ def _scalar(key: str, value: Any, now: float) -> tuple[str, str, list[Jwt]]:
             return cut(value), "", []
         case str():
             shown, tokens = without_signatures(cut(value))
-            if not tokens and "[sealed" not in value and value and _SECRET_KEYS.fullmatch(key):
+            if not tokens and "[sealed" not in value and value and kind_of(key):
                 shown = f"[sealed #{Secret(value).fingerprint()}]"
             return json.dumps(shown, ensure_ascii=False), "", tokens
         case bool() | None:

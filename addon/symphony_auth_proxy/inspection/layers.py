@@ -1,4 +1,4 @@
-"""Texts inside of texts: JSON in a JSON string, percent-encoding, Base64.
+"""Texts inside of texts: JSON in a JSON string, percent-encoding, Base64, gzip.
 
 A secret may stand in any of them, as in the body that an error report quotes. Each is decoded,
 handed to whoever masks it, and encoded again if that changed something.
@@ -7,8 +7,10 @@ handed to whoever masks it, and encoded again if that changed something.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -34,9 +36,13 @@ _BASE64 = re.compile(
 """At least a line of it; with the line ends of MIME and PEM, also as JSON escapes them."""
 _NOT_BASE64 = re.compile(_LINE_END + rb"|=")
 _HINT = re.compile(
-    rb"ey[JA]|PRIVATE|://|(?i:token|passw|secret|key|bearer|basic|cookie|authori|assert|jwt|saml)"
+    rb"\x1f\x8b\x08|ey[JA]|PRIVATE|://|(?i:token|passw|secret|key|bearer|basic|cookie|authori|assert|jwt|saml)"
 )
 """What decoded Base64 has to hold to be looked at: most of it is no text."""
+
+_GZIP = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
+_LONGEST_UNPACKED = 16 * 1024 * 1024
+_TOO_LONG = b"[dropped: more than can be searched]"
 
 
 def layers(text: bytes, mask: Mask) -> Iterator[Candidate]:
@@ -51,6 +57,11 @@ def layers(text: bytes, mask: Mask) -> Iterator[Candidate]:
             yield start, match.end(), partial(_percent, text[start : match.end()], mask)
     for match in _BASE64.finditer(text):
         yield *match.span(), partial(_base64, match[0], mask)
+    end = 0
+    for match in _GZIP.finditer(text):
+        if match.start() >= end and (found := _unpacked(text, match.start())):
+            end, plain = found
+            yield match.start(), end, partial(_gzip, plain, mask)
 
 
 def _json_string(match: re.Match[bytes], mask: Mask) -> bytes | None:
@@ -90,3 +101,21 @@ def _base64(encoded: bytes, mask: Mask) -> bytes | None:
                 shown = shown.translate(bytes.maketrans(b"+/", b"-_"))
             return run[:offset] + shown
     return None
+
+
+def _unpacked(text: bytes, start: int) -> tuple[int, bytes | None] | None:
+    """Where it ends, and what is packed there, of what breaks off the beginning; None: too much."""
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        plain = unpacking.decompress(text[start:], _LONGEST_UNPACKED)
+    except zlib.error:
+        return None
+    whole = not unpacking.unconsumed_tail
+    return len(text) - len(unpacking.unused_data), plain if whole else None
+
+
+def _gzip(plain: bytes | None, mask: Mask) -> bytes | None:
+    if plain is None:
+        return _TOO_LONG
+    masked = mask(plain)
+    return None if masked == plain else gzip.compress(masked, mtime=0)

@@ -1,8 +1,8 @@
 """Nested objects and lists, walked by the names of what they hold.
 
 JSON bodies, saved flows and HAR entries name their values in three ways: as members of objects,
-by a `name` beside a `value`, and in pairs (the headers of a flow). What has no secret's name is
-left to the caller.
+by a `name` or `key` beside a `value`, and in pairs (the headers of a flow). What has no secret's
+name is left to the caller.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def walked(node: Any, masking: Masking, leaf: Leaf, key: str = "") -> Any:
     """Return a copy in which every secret that is told by a name is masked. `key`: of which
     member `node` is the value."""
     if isinstance(node, dict):
-        if isinstance(name := node.get("name"), str) and isinstance(node.get("value"), str):
+        name = node.get("name", node.get("key"))
+        if isinstance(name, str) and isinstance(node.get("value"), str):
             rest = {k: walked(v, masking, leaf, k) for k, v in node.items() if k != "value"}
             value = _named(name, node["value"], masking, key)
             return {k: value if k == "value" else rest[k] for k in node}

@@ -13,6 +13,7 @@ read or written here, and no secret is ever part of a message.
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,6 +47,7 @@ _AUTHORIZATION = re.compile(
 )
 _NEXT_COOKIE = re.compile(rb"(\n|,(?=\s*+[^\s;,=]++=))")
 """Browsers join several `Set-Cookie` by a line end, others by a comma."""
+_NAMELESS_COOKIE = 16
 _USER = re.compile(r"[\w.@+-]{1,64}")
 _URL_HEADERS = frozenset({"location", "content-location", "referer", "refresh", "link"})
 _URL_MEMBERS = frozenset({"url", "redirectURL", "path", "authority"})
@@ -110,7 +112,7 @@ class Redactor:
     def body(self, data: bytes) -> bytes:
         """Mask the secrets in a body; in JSON also where only its structure tells them."""
         data = self.text(data)
-        if data.lstrip()[:1] not in {b"{", b"["}:
+        if data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] not in {b"{", b"["}:
             return data
         try:
             document = json.loads(data)
@@ -199,7 +201,11 @@ class Redactor:
 
     def _cookie(self, cookie: bytes) -> bytes:
         name, equals, value = cookie.partition(b"=")
-        return name + equals + self.seal(Kind.COOKIE, value) if equals else cookie
+        if equals:
+            return name + equals + self.seal(Kind.COOKIE, value)
+        # A cookie without a name, or a word that got in between.
+        nameless = len(cookie.strip()) >= _NAMELESS_COOKIE
+        return self.seal(Kind.COOKIE, cookie) if nameless else cookie
 
     def _set_cookie(self, value: bytes) -> bytes:
         return b"".join(map(self._one_set_cookie, _NEXT_COOKIE.split(value)))

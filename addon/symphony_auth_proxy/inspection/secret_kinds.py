@@ -26,29 +26,28 @@ class Kind(StrEnum):
     CREDENTIALS = "Authorization header"
 
 
-_COOKIES = {"cookie", "setcookie", "skey", "kmsession"}
-_TOKENS = {"jwt", "assertion", "clientassertion", "samlresponse"}
+_COOKIES = {"cookie", "setcookie", "setcookie2", "skey", "kmsession"}
 _ENDINGS = {
     "sessiontoken": Kind.SESSION_TOKEN,
     "keymanagertoken": Kind.KEY_MANAGER_TOKEN,
     "token": Kind.TOKEN,
+    "jwt": Kind.TOKEN,
+    "assertion": Kind.TOKEN,
+    "samlresponse": Kind.TOKEN,
     "password": Kind.PASSWORD,
     "passwd": Kind.PASSWORD,
     "passphrase": Kind.PASSWORD,
     "secret": Kind.PASSWORD,
     "apikey": Kind.API_KEY,
     "privatekey": Kind.PRIVATE_KEY,
+    "authorization": Kind.CREDENTIALS,
 }
 
 
 @lru_cache(4096)  # asked for every field of every flow, in few spellings
 def kind_of(name: str) -> Kind | None:
     """Tell what a value under this name is; None: nothing secret by its name."""
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    if plain in {"authorization", "proxyauthorization"}:
-        return Kind.CREDENTIALS
+    plain = re.sub(r"\[\d*\]$|[^a-z0-9]", "", name.lower())  # `token[]` is one of several
     if plain in _COOKIES:
         return Kind.COOKIE
-    if plain in _TOKENS:
-        return Kind.TOKEN
     return next((kind for ending, kind in _ENDINGS.items() if plain.endswith(ending)), None)

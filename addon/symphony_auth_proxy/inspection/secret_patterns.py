@@ -50,19 +50,26 @@ _NAMED = re.compile(
     ["'] \s*+ [:=] \s*+ " (?P<json> (?: [^"\\] | \\. )*+ )
   | ["'] \s*+ [:=] \s*+ ' (?P<single> (?: [^'\\] | \\. )*+ )
   | [ ]?=[ ]? "           (?P<attribute> [^"]*+ )
-  | =                     (?P<parameter> [^&\s"'<>;\#\\]++ )
+  | ["']? \s*+ (?:=>?|:) \s*+ b?' (?P<literal> [^'\r\n]*+ ) '
+  | ["']? \s*+ (?:=>|:) \s*+ b?" (?P<scalar> [^"\r\n]*+ ) "
+  | &quot; \s*+ : \s*+ &quot; (?P<entity> (?: (?!&quot;) [^<>"'] )*+ )
+  | ["'] [^<>]{0,200}? \b(?:value|content) \s*+ = \s*+ ["'] (?P<field> [^"'<>]*+ )
+  | (?:\[\d*+\]|\]|%5B\d*+%5D|%5D)?
+    =                     (?P<parameter> [^&\s"'<>;\#\\]++ )
   | : [ \t]*+             (?P<line> [^\s"',;\\<>]{16,}+ )
-  | >                     (?P<element> [^<>]++ ) </
+  | (?: \s [^<>]{0,300}+ )?+ > (?: <!\[CDATA\[ )?+
+                          (?P<element> (?: (?!\]\]>) [^<>] )++ ) (?: \]\]> )?+ </
   )"""
 )
 _LOGIN_ANSWER = re.compile(rb'"name"\s*+:\s*+"(?P<name>sessionToken|keyManagerToken)"')
 """What a login's answer calls its `token`."""
 _PART = re.compile(
-    rb"""(?isx) form-data; [^\r\n]*? \b name= "? (?P<name> [\w.\[\]-]+ ) [^\r\n]*+ \r?\n
-    (?: [^\r\n]++ \r?\n )*+ \r?\n
+    rb"""(?isx) form-data; (?P<head> [^\r\n]{0,1024}+ ) \r?\n
+    (?: [^\r\n]{1,1024}+ \r?\n ){0,10}+ \r?\n
     (?P<value> .*? ) (?= \r?\n-- | \Z )"""
 )
 """One field of a form (RFC 7578)."""
+_PART_NAME = re.compile(rb"(?i)\bname=\"?([\w.\[\]-]+)")
 
 _HEADER = re.compile(
     rb"""(?ix) (?P<name> (?:proxy-)?authorization | set-cookie | cookie )
@@ -144,7 +151,8 @@ def _named(text: bytes) -> Iterator[Trace]:
             value, place = unquote_to_bytes(value), Place.URL
         yield Trace(*match.span(form), kind, value, place, name)
     for match in _PART.finditer(text):
-        name = match["name"].decode("latin-1")
+        named = _PART_NAME.search(match["head"])
+        name = named[1].decode("latin-1") if named else ""
         if kind := kind_of(name):
             yield Trace(*match.span("value"), kind, match["value"], name=name)
 

@@ -251,9 +251,9 @@ class Requests:
             self._judge(flow)
         except Exception as error:  # noqa: BLE001 (an answer that was not looked at stays here)
             failure = internal_after_answer(error)
-            self.state.story.failed(flow, failure)
             flow.response = answer(failure)
             self.state.cut_off(flow, answer(failure))
+            self.state.story.failed(flow, failure)
 
     def _judge(self, flow: http.HTTPFlow) -> None:
         if flow.response is None:

@@ -8,6 +8,8 @@ decompressed is left out. So is what an edited flow was before.
 
 from __future__ import annotations
 
+import codecs
+import json
 import re
 from typing import Any
 
@@ -19,7 +21,9 @@ from symphony_auth_proxy.inspection.redaction import Redactor
 
 _UNREADABLE = b"[dropped: a body that could not be decoded]"
 _CHARSET = re.compile(r"(charset=\"?)([\w.:-]+)", re.IGNORECASE)
-_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+_WIDE_JSON = re.compile(rb"(?=\0|.\0)\0*+[{\[]", re.DOTALL)
+"""JSON in UTF-16 or UTF-32 without such a mark (RFC 4627, 3)."""
 
 
 def learn(flow: Flow, redactor: Redactor) -> None:
@@ -80,8 +84,8 @@ def _store_as_utf8(message: Message) -> None:
     charset = match[2] if (match := _CHARSET.search(content_type)) else ""
     if charset and not _knows_ascii(charset):
         message.headers["content-type"] = _CHARSET.sub(r"\1utf-8", content_type)
-    elif content.startswith(_BYTE_ORDER_MARKS):
-        charset = "utf-16"
+    elif content.startswith(_BYTE_ORDER_MARKS) or _WIDE_JSON.match(content):
+        charset = json.detect_encoding(content)
     else:
         return
     message.content = content.decode(charset).encode("utf-8", "surrogatepass")

@@ -151,9 +151,19 @@ def _unfinished(target: Path, *, replace: bool) -> Iterator[Path]:
         if replace:
             temporary.replace(target)
         else:
-            os.link(temporary, target)
+            _link(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """Give it its name, unless something came by that name in the meantime."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        temporary.replace(target)
 
 
 def _require_nothing_remains(

@@ -66,7 +66,9 @@ class State:
         self.telemetry.record(event, **facts)
 
     def refuse(self, flow: http.HTTPFlow, error: SymphonyAuthProxyError) -> None:
-        """Answer a request ourselves; nothing of it is sent."""
+        """Answer a request ourselves; nothing of it is sent, whatever fails after that."""
+        self.refused.add(flow)
+        self.answer(flow, answer(error))
         facts = whose(error.bot, error.user) if error.bot is not None else {}
         self.record(
             Event.REFUSED,
@@ -76,9 +78,7 @@ class State:
             host=flow.request.host,
             **facts,
         )
-        self.refused.add(flow)
         self.story.failed(flow, error)
-        self.answer(flow, answer(error))
 
     def answer(self, flow: http.HTTPFlow, response: http.Response) -> None:
         """Answer a request ourselves, once its body has come; if that may be long, at once."""

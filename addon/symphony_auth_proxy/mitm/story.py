@@ -70,7 +70,9 @@ class Story:
     def begin(self, flow: mitmflow.Flow) -> None:
         """Begin anew with a flow that is sent again."""
         self._pages.pop(flow, None)
-        if flow.metadata.get(_OURS, "") not in flow.comment:  # what stands there is another's
+        ours = flow.metadata.get(_OURS, "")
+        # What stands there is another's, and so are the metadata of a file that was tampered with.
+        if not isinstance(ours, str) or ours not in flow.comment:
             del flow.metadata[_OURS]
 
     def injected(

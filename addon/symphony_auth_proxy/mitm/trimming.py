@@ -3,7 +3,8 @@
 mitmproxy's UIs keep every flow until somebody clears the list, so a proxy that is left open
 for a week would take all memory. Here the list has a length, and the bodies in it a size;
 beyond either, the oldest flows are taken out. Never taken out is what is still in flight (an
-intercepted flow is), and what a person looks at.
+intercepted flow is), and what a person looks at. Of the portal's flows only the last few stay:
+a status page that somebody leaves open asks every few seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from mitmproxy import flow as flows
 from mitmproxy import http
 from mitmproxy.addons.view import View
 
+from symphony_auth_proxy.mitm.portal import is_portal
+
 BODY_BYTES = 256 * 1024 * 1024
 """Bytes of all bodies in the list. One flow may hold nine megabytes of them."""
 
@@ -24,6 +27,9 @@ over for every new one."""
 
 _LOOKED_AT = 8
 """Flows that somebody looked at last."""
+
+_OF_PORTAL = 20
+"""Flows to the portal."""
 
 
 class Trimming:
@@ -47,6 +53,7 @@ class Trimming:
         """Bytes of bodies by flow, oldest flow first."""
         self._bytes = 0
         self._looked_at: deque[str] = deque(maxlen=_LOOKED_AT)
+        self._of_portal: deque[str] = deque()
         view.sig_view_add.connect(self._arrived)
         view.sig_store_remove.connect(self._removed)
         view.sig_store_refresh.connect(self._cleared)
@@ -60,6 +67,10 @@ class Trimming:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self._arrived(flow)  # also of what a filter hides, which no signal tells
+        if is_portal((flow.request.host, flow.request.port)):
+            self._of_portal.append(flow.id)
+            if len(self._of_portal) > _OF_PORTAL:
+                self._let_go(self._of_portal.popleft())
         self._trim()
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -93,15 +104,17 @@ class Trimming:
     def _trim(self) -> None:
         if self._is_within(1.0):
             return
-        focused = self._focused()
         for flow_id in list(self._held):
             if self._is_within(_AFTER_TRIMMING):
                 return
-            flow = self._view.get_by_id(flow_id)
-            if flow is None:
-                self._bytes -= self._held.pop(flow_id)
-            elif not flow.live and flow is not focused and flow_id not in self._looked_at:
-                self._view.remove([flow])  # one by one: of several it makes an alert
+            self._let_go(flow_id)
+
+    def _let_go(self, flow_id: str) -> None:
+        flow = self._view.get_by_id(flow_id)
+        if flow is None:
+            self._bytes -= self._held.pop(flow_id, 0)
+        elif not flow.live and flow is not self._focused() and flow_id not in self._looked_at:
+            self._view.remove([flow])  # one by one: of several it makes an alert
 
     def _is_within(self, share: float) -> bool:
         return len(self._held) <= self._most * share and self._bytes <= self._body_bytes * share

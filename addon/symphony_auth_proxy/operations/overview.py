@@ -66,6 +66,7 @@ class LoginView:
     what: str
     facts: tuple[str, ...]
     trouble: str | None
+    hint: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +235,17 @@ def _token(told: Mapping[str, Any], name: str) -> TokenView:
         sign=_sign(told),
         facts=tuple(facts),
         obtained=told.get("obtained"),
-        trouble=_text(told["trouble"]),
+        trouble=_named(told),
         hint=_text(told.get("hint")) or (known.way_out if known else None) or None,
     )
+
+
+def _named(told: Mapping[str, Any]) -> str | None:
+    """A token's trouble, by the name that flows and `doctor` have for it."""
+    trouble, diagnosis = _text(told["trouble"]), _text(told.get("diagnosis"))
+    if trouble is None or diagnosis is None:
+        return trouble
+    return f"{diagnosis}: {trouble.partition(': ')[2]}"
 
 
 def _word(state: str) -> str:
@@ -269,7 +278,8 @@ def _login(told: Mapping[str, Any], now: float) -> LoginView:
         facts.append(f"gen {told['generation']}, by the {harmless(told['component'] or 'pod')}")
     if told["seconds"] is not None:
         facts.append(f"in {told['seconds']:.2f} s")
-    error, reason = _text(told["error"]), _text(told["reason"])
+    name = _text(told.get("diagnosis") or told["reason"])
+    error, known = _text(told["error"]), _known(name)
     return LoginView(
         at=told["at"],
         ago=_ago(told["at"], now),
@@ -277,7 +287,8 @@ def _login(told: Mapping[str, Any], now: float) -> LoginView:
         bot=harmless(told["bot"] or ""),
         what=_what(told),
         facts=tuple(facts),
-        trouble=": ".join(text for text in (reason, error) if text) or None,
+        trouble=": ".join(text for text in (name, error) if text) or None,
+        hint=known.way_out if known and error else None,
     )
 
 

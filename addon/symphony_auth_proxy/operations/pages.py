@@ -134,7 +134,9 @@ class Pages:
 
 
 def _file(path: str) -> Page:
-    return Page(200, status_page.FILES[path], status_page.content(path))
+    """Kept for some minutes: an open page asks for itself every few seconds."""
+    kept = {"Cache-Control": "private, max-age=300"}
+    return Page(200, status_page.FILES[path], status_page.content(path), kept)
 
 
 def _health() -> Page:

@@ -18,6 +18,13 @@ def test_an_address_that_is_none_is_wrong_usage(sandbox: Sandbox, place: str) ->
     assert f"Invalid value for --listen: {place}: " in result.output
 
 
+def test_the_console_needs_a_terminal(sandbox: Sandbox) -> None:
+    result = CliRunner().invoke(cli, ["serve", "--config", str(sandbox.config), "--console"])
+
+    assert result.exit_code == 2
+    assert "--console needs a terminal" in result.output
+
+
 @pytest.mark.parametrize("words", [[], ["ca"], ["config"], ["keys"]])
 def test_every_command_is_told_in_one_line_of_a_terminal(words: list[str]) -> None:
     result = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80)

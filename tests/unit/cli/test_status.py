@@ -102,13 +102,14 @@ pricing-bot: logged in, acme.symphony.com, on behalf of 2 users, 1 request waiti
 
 compliance-bot: cannot log in, acme.symphony.com
   session token         none, next login in 2 min
-                        login_rejected: the pod refuses the certificate
+                        certificate_not_accepted: the pod refuses the certificate
                         What to do: import its CA at the pod
   key manager token     none
 
 last logins and errors
   2023-11-14 22:13:18 UTC  2 s ago         compliance-bot, session token: login failed: \
-login_rejected: the pod refuses the certificate
+certificate_not_accepted: the pod refuses the certificate. What to do: its CN must be the \
+username, and its issuer be uploaded and trusted in the Admin portal
   2023-11-14 22:08:20 UTC  5 min ago       pricing-bot, session token: token refused, \
 gen 1, by the agent
   2023-11-14 22:01:20 UTC  12 min ago      pricing-bot, session for alice: logged in, \

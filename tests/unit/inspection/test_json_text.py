@@ -102,6 +102,13 @@ def test_what_is_none_by_its_name_is_shown(key: str) -> None:
     assert '"plain"' in pretty({key: "plain"})
 
 
+@pytest.mark.parametrize("name", ["X-Access-Token", "authToken", "apiKey", "assertion", "secret"])
+def test_whatever_is_secret_by_its_name_is_shown_by_its_fingerprint(name: str) -> None:
+    value = "01008f7e-canary-f00d"
+    assert value not in pretty({name: value})
+    assert Secret(value).fingerprint() in pretty({name: value})
+
+
 def test_what_was_sealed_before_stays_as_it_is() -> None:
     sealed = "[sealed pricing-bot #7f3a gen 3]"
     assert sealed in pretty({"keyManagerToken": sealed})

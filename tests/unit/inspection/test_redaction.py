@@ -68,13 +68,30 @@ def test_json_fields_are_told_by_their_names(name: str) -> None:
         ('form-data; name="token"\r\nContent-Type: text/plain\r\n\r\n*\r\n--x', "abc", "abc"),
         ("Cookie: a=*; path", "abc", "abc"),
         ("curl -H 'Authorization: Bearer *'", OPAQUE, OPAQUE),
+        ('var page = {csrfToken: "*"}', "abc", "abc"),
+        ("password: '*'", "abc", "abc"),
+        ("{'token': b'*'}", "abc", "abc"),
+        ('{"token" => "*"}', "abc", "abc"),
+        ("<a token='*'/>", "abc", "abc"),
+        ('<Password Type="#PasswordText">*</Password>', "abc", "abc"),
+        ("<token><![CDATA[*]]></token>", "abc", "abc"),
+        ('<input name="SAMLResponse" type="hidden" value="*">', "abc", "abc"),
+        ('<meta name="csrf-token" content="*">', "abc", "abc"),
+        ('<a data-page="{&quot;token&quot;:&quot;*&quot;}">', "abc", "abc"),
+        ('[{"key": "token", "value": "*"}]', "abc", "abc"),
     ],
 )
 def test_it_reads_what_texts_are_written_in(template: str, written: str, secret: str) -> None:
     assert body(template.replace("*", written)) == template.replace("*", sealed(secret))
 
 
-@pytest.mark.parametrize("template", ["a=1&token=*&c=2", "/x?token=*#y", "http://me:*@proxy/"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        *("a=1&token=*&c=2", "/x?token=*#y", "http://me:*@proxy/"),
+        *("user[password]=*&a=1", "token[]=*", "user%5Bpassword%5D=*&a=1"),
+    ],
+)
 def test_in_urls_the_mask_is_one_that_urls_can_hold(template: str) -> None:
     shown = template.replace("*", f"sealed-{Secret('a/b').fingerprint()}")
     assert body(template.replace("*", "a%2Fb")) == shown
@@ -84,6 +101,7 @@ def test_in_urls_the_mask_is_one_that_urls_can_hold(template: str) -> None:
     ("document", "shown"),
     [
         ('{"tok\\u0065n": "abc"}', {"token": sealed("abc")}),
+        ('\ufeff{"tok\\u0065n": "abc"}', {"token": sealed("abc")}),
         ('{"appToken": ["x1", {"a": "y2"}]}', {"appToken": [sealed("x1"), {"a": sealed("y2")}]}),
         ('{"token": 123456}', {"token": sealed("123456")}),
         ('{"token": null, "appToken": "", "b": 1.0}', {"token": None, "appToken": "", "b": 1.0}),
@@ -134,6 +152,7 @@ def test_headers_keep_their_form() -> None:
     assert header("Set-Cookie", "skey=abc; Path=/; Expires=Wed, 21 Oct 2026") == (
         f"skey={sealed('abc')}; Path=/; Expires=Wed, 21 Oct 2026"
     )
+    assert header("Cookie", f"{OPAQUE}; lang") == f"{sealed(OPAQUE)}; lang"
     assert header("X-Trace-Id", "Ab3xY9") == "Ab3xY9"
     assert header("Location", f"https://x/?access_token={SESSION}").endswith(
         f".sealed-{Secret(SESSION).fingerprint()}"
@@ -143,6 +162,8 @@ def test_headers_keep_their_form() -> None:
 def test_names_are_told_in_every_spelling_and_nothing_else_is() -> None:
     for name in ("sessionToken", "session-token", "SESSION_TOKEN", "sessiontoken"):
         assert kind_of(name) is Kind.SESSION_TOKEN
+    for name in ("X-JWT-Assertion", "X-Forwarded-Authorization", "Set-Cookie2", "token[0]"):
+        assert kind_of(name) is not None
     for name in ("token_type", "tokens", "messageId", "publicKey", "X-Trace-Id", "name", "ackId"):
         assert kind_of(name) is None
 
@@ -256,6 +277,7 @@ def test_texts_without_secrets_survive_as_they_are(data: bytes) -> None:
     [
         *(b"A" * 500_000, b'"' * 500_000, b'\\"' * 250_000, b"%41" * 160_000, b'token":"' * 60_000),
         *(b"eyJhbGciOi" * 50_000, b"-----BEGIN PRIVATE KEY-----" * 20_000, b"cookie=a=b;" * 50_000),
+        *(b"token" + b"form-data; name=" * 30_000, b"token form-data; name=a\n" * 20_000),
     ],
     ids=lambda data: data[:12].decode(),
 )

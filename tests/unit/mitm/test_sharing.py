@@ -207,6 +207,32 @@ def test_a_secret_is_found_in(place: str, target: str, tmp_path: Path) -> None:
     }
 
 
+LOGIN = '{"name": "sessionToken", "token": "an-opaque-one-of-17"}'
+PACKED = gzip.compress(LOGIN.encode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PACKED,
+        b"head\r\n" + gzip.compress(PACKED) + b"\r\nfoot",
+        PACKED[:-9],
+        json.dumps({"upload": base64.b64encode(PACKED).decode()}).encode(),
+        *(LOGIN.encode(charset) for charset in ("utf-16-le", "utf-16-be", "utf-32", "utf-32-be")),
+    ],
+    ids=["gzip", "in a form", "cut off", "Base64", "UTF-16LE", "UTF-16BE", "UTF-32", "UTF-32BE"],
+)
+def test_what_no_header_tells_is_unpacked_and_read(content: bytes, tmp_path: Path) -> None:
+    capture, out = saved([with_answer(content)], tmp_path / "in.mitm"), tmp_path / "out.mitm"
+    (secret,) = share(capture, out, bodies=Bodies.KEEP).findings
+    assert secret.secret == Secret("an-opaque-one-of-17")
+
+
+def test_what_unpacks_without_end_goes(tmp_path: Path) -> None:
+    (flow,) = shared([with_answer(gzip.compress(bytes(17 << 20)))], tmp_path)
+    assert flow.response.raw_content == b"[dropped: more than can be searched]"
+
+
 def test_what_is_shown_is_what_live_flows_show(tmp_path: Path) -> None:
     (flow,) = shared([telling()], tmp_path)
     headers = flow.request.headers

@@ -216,3 +216,14 @@ def test_no_name_and_no_text_can_pass_for_another_part(text: str) -> None:
 @pytest.mark.parametrize("marker", Marker)
 def test_mitmproxy_knows_the_markers(marker: Marker) -> None:
     assert marker.value in emoji
+
+
+@pytest.mark.parametrize("ours", [5, b"pricing-bot", ["x"], None])
+def test_metadata_of_a_file_that_was_tampered_with_hold_nobody_up(
+    story: Story, flow: http.HTTPFlow, ours: object
+) -> None:
+    flow.comment = "a note"
+    flow.metadata["symphony_auth_proxy.comment"] = ours
+    story.begin(flow)
+    story.untouched(flow, Diagnosis.CLIENT_TOKEN)
+    assert flow.comment.startswith("a note · untouched: client_token")

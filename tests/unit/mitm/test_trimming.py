@@ -23,8 +23,10 @@ class Scene:
         self.trimming = Trimming(self.view, MOST, **more)  # type: ignore[arg-type]
         self.born = 0
 
-    def begin(self, body: bytes = b"") -> http.HTTPFlow:
+    def begin(self, body: bytes = b"", *, to_portal: bool = False) -> http.HTTPFlow:
         flow = tflow.tflow(live=True)
+        if to_portal:
+            flow.request.host, flow.request.port = "symphony.proxy", 80
         self.born += 1
         flow.timestamp_created = self.born
         flow.request.raw_content = body
@@ -59,6 +61,18 @@ def test_the_oldest_go_and_the_newest_stay(scene: Scene) -> None:
     assert scene.view.store_count() >= MOST * 0.9
     kept = [flow for flow in flows if scene.holds(flow)]
     assert kept == flows[-len(kept) :]
+
+
+def test_of_what_asks_the_portal_again_and_again_only_the_last_stay(scene: Scene) -> None:
+    call = scene.one()
+    looks = [scene.begin(to_portal=True) for _ in range(80)]
+    for look in looks:
+        scene.end(look)
+    looks += [scene.end(scene.begin(to_portal=True)) for _ in range(120)]
+    kept = [look for look in looks if scene.holds(look)]
+    assert scene.holds(call)
+    assert kept[-20:] == looks[-20:]
+    assert not any(map(scene.holds, looks[60:180])), "those in flight once were left to the rest"
 
 
 def test_it_is_bounded_at_every_moment(scene: Scene) -> None:

@@ -85,7 +85,7 @@ def test_a_token_that_cannot_be_had_says_why_and_what_to_do() -> None:
 
     assert session.mark == dataclasses.replace(session.mark, level=Level.BAD, word="none")
     assert session.facts == ("next login in 2 min",)
-    assert session.trouble == "login_rejected: the pod refuses the certificate"
+    assert session.trouble == "certificate_not_accepted: the pod refuses the certificate"
     assert session.hint == "import its CA at the pod"
 
 
@@ -112,7 +112,7 @@ def test_the_last_logins_tell_what_became_of_them() -> None:
         ("12 min ago", "pricing-bot", "session for alice", "logged in"),
         ("2 h 30 min ago", "pricing-bot", "", "new key unusable"),
     ]
-    assert logins[0].trouble == "login_rejected: the pod refuses the certificate"
+    assert logins[0].trouble == "certificate_not_accepted: the pod refuses the certificate"
     assert logins[1].facts == ("gen 1, by the agent",)
     assert logins[2].facts == ("#7f3a gen 2", "in 0.21 s")
     assert logins[3].facts == ("the key before it stays in use",)

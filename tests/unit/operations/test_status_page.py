@@ -122,7 +122,7 @@ def test_each_bot_is_told_with_its_tokens() -> None:
         "#7f3a gen 2",
         "12 min old",
         "expires in 50 min",
-        "login_rejected: the pod refuses the certificate",
+        "certificate_not_accepted: the pod refuses the certificate",
         "What to do: import its CA at the pod",
         "2023-11-14 22:13:18 UTC",
         "client_unknown",
@@ -235,12 +235,12 @@ def test_the_policy_allows_the_pages_own_files_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_its_files_are_in_the_package_and_kept_by_nobody(path: str) -> None:
+def test_its_files_are_in_the_package_and_kept_for_minutes_by_its_reader_alone(path: str) -> None:
     file = answered(path)
 
     assert (file.status, file.body) == (200, content(path))
     assert file.all_headers()["Content-Type"] == FILES[path]
-    assert file.all_headers()["Cache-Control"] == "no-store"
+    assert file.all_headers()["Cache-Control"] == "private, max-age=300"
 
 
 def test_without_a_certificate_and_without_a_reader_there_still_is_a_page() -> None:
