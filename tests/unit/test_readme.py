@@ -80,7 +80,8 @@ def commands(command: click.Command = cli, name: str = PROGRAM) -> Iterator[str]
     "command",
     [
         "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/symphony-auth-proxy demo",
-        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest -n 2 --dist loadfile",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && "
+        ".venv/bin/pytest -n 2 --dist loadfile",
     ],
 )
 def test_the_two_commands_open_the_readme(command: str) -> None:

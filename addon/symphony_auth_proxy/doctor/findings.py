@@ -108,7 +108,7 @@ class Report:
             noun = "warning" if warnings == 1 else "warnings"
             well = "the files are all well" if self.offline else "all well"
             return f"{well}, with {warnings} {noun}" if warnings else well
-        more = f" (the first of {count} problems)" if count > 1 else ""
+        more = f" (the first of {count} causes)" if count > 1 else ""
         return f"{first.subject}: {first.what}{more}"
 
     def as_json(self) -> dict[str, Any]:

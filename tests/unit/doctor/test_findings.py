@@ -23,7 +23,7 @@ def test_the_cause_is_the_problem_of_the_earliest_area_in_whatever_order_they_ca
     for order in permutations(found):
         report = Report(order)
         assert report.cause is Diagnosis.DNS
-        assert report.summary == "a subject: is wrong with hosts (the first of 3 problems)"
+        assert report.summary == "a subject: is wrong with hosts (the first of 3 causes)"
 
 
 def test_warnings_notes_and_what_was_skipped_leave_it_healthy() -> None:
