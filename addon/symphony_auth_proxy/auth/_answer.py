@@ -12,11 +12,10 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from symphony_auth_proxy.core.claims import claims_of
+from symphony_auth_proxy.core.dates import CLOCK_TOLERANCE, clock_skew, http_date
 from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.errors import (
     LoginError,
@@ -33,10 +32,6 @@ EXP_AT_MOST = 15 * 86_400.0
 """Seconds ahead between which a session token's `exp` is believed. Sessions live one hour
 to two weeks; whether `exp` is the session's end is nowhere promised, so a value outside
 that range is taken to mean something else."""
-
-CLOCK_TOLERANCE = 60.0
-"""Seconds between our clock and the `Date` of a refusal from which on the clock is blamed:
-the slack that an assertion's 240 of 300 seconds leaves."""
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 """What may stand in a header value without opening a way to smuggle a second one."""
@@ -124,7 +119,7 @@ def _refused(
     # A gateway's HTML page with 401 or 403 still means that the credentials were looked at:
     # trying on as if it were a wrong address could lock the account.
     if status in {401, 403} or (status == 400 and document is not None):
-        skew = _clock_skew(response)
+        skew = clock_skew(response)
         # Only an assertion, which stands in the body, depends on the clock.
         if request.json is not None and skew is not None and abs(skew) > CLOCK_TOLERANCE:
             direction = "ahead of" if skew > 0 else "behind"
@@ -237,33 +232,14 @@ def _expiry(exp: object, now: float) -> float | None:
     return float(exp) if EXP_AT_LEAST < exp - now < EXP_AT_MOST else None
 
 
-def _clock_skew(response: LoginResponse) -> float | None:
-    """Seconds by which our clock is ahead of the server's, by its `Date`."""
-    date = _http_date(response.headers.get("date"))
-    return None if date is None else response.received - date
-
-
 def _retry_after(response: LoginResponse) -> float | None:
     """Seconds to wait (RFC 9110 §10.2.3), as the server wishes; the caller clamps them."""
     value = response.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
-    at = _http_date(value)
+    at = http_date(value)
     if at is None:
         return None
     # Measured on the server's own clock where it tells it, so that skew does not matter.
-    now = _http_date(response.headers.get("date"))
+    now = http_date(response.headers.get("date"))
     return max(0.0, at - (response.received if now is None else now))
-
-
-def _http_date(value: str | None) -> float | None:
-    try:
-        date = parsedate_to_datetime(value or "")
-        return _aware(date).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def _aware(date: datetime) -> datetime:
-    """HTTP dates are GMT, also where the zone is written so that Python leaves it open."""
-    return date if date.tzinfo else date.replace(tzinfo=UTC)

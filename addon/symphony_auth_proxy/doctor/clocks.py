@@ -8,17 +8,12 @@ of the pod's at most: a wrong clock is refused as a wrong key is, without a word
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
+from symphony_auth_proxy.core.dates import CLOCK_TOLERANCE, clock_skew
 from symphony_auth_proxy.core.spans import span
 from symphony_auth_proxy.diagnoses import Diagnosis
 from symphony_auth_proxy.doctor.findings import Area, Finding, Level, in_words
 from symphony_auth_proxy.doctor.visits import Visit
-from symphony_auth_proxy.model import LoginResponse
-
-TOLERATED = 60.0
-"""Seconds: the slack that an assertion's 240 of 300 seconds leaves."""
 
 WORTH_A_WARNING = 15.0
 """Seconds. `Date` has a resolution of one, and answers take their time."""
@@ -34,7 +29,7 @@ def compared(visits: Iterable[Visit]) -> Iterator[Finding]:
         str(visit.host.origin): skew
         for visit in visits
         for answer in visit.answers
-        if answer.response is not None and (skew := _ahead(answer.response)) is not None
+        if answer.response is not None and (skew := clock_skew(answer.response)) is not None
     }
     if not ahead:
         return
@@ -58,18 +53,8 @@ def compared(visits: Iterable[Visit]) -> Iterator[Finding]:
 
 
 def _level(skew: float) -> Level:
-    return Level.PROBLEM if abs(skew) > TOLERATED else Level.WARNING
+    return Level.PROBLEM if abs(skew) > CLOCK_TOLERANCE else Level.WARNING
 
 
 def _side(skew: float) -> str:
     return "ahead of" if skew > 0 else "behind"
-
-
-def _ahead(response: LoginResponse) -> float | None:
-    """Seconds by which our clock is ahead of the host's; None: it does not tell its time."""
-    try:
-        date = parsedate_to_datetime(response.headers.get("date", ""))
-        theirs = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return response.received - theirs
